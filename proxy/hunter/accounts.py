@@ -1,7 +1,7 @@
 """What is known of each account: when it was opened, how it connects, how much it asks and what for.
 
-Laws: sums only, of the exchanges of the window, and the rest from an account's earliest exchange, so the order in which
-exchanges are told makes no difference; strings are numbered once, and forgotten with the last account that has them.
+Laws: all is a sum over the exchanges of the window or taken from an account's earliest exchange, so the order in which
+exchanges are told makes no difference; a string is numbered once, and forgotten with the last account that has it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from proxy.hunter.archive import pack_names, unpack_names
 from proxy.hunter.columns import Columns
 from proxy.hunter.event import Event
 
-# A score from which on a field counts as seen.
+# The least score at which a field counts as seen.
 _SURE = 0.8
 
-# What an account asked for, as counts of exchanges.
+# What accounts ask for; counted in exchanges.
 WISHES = (
     "trace_elicitation",
     "rubric_grading",
@@ -34,7 +34,7 @@ _DAY_S = 86400.0
 
 
 class Names:
-    """Numbers strings in the order of their arrival; the empty string is 0."""
+    """Numbers strings in the order in which they arrive; the empty string is 0."""
 
     def __init__(self, known: Sequence[str] = ("",)) -> None:
         self.known = list(known)
@@ -53,12 +53,12 @@ class Names:
         return self._numbers.get(name)
 
     def find_all(self, names: Iterable[str]) -> list[int]:
-        """Return the numbers of strings, but of those that have none."""
+        """Return the numbers of those strings that have one."""
         return [number for number in map(self._numbers.get, names) if number is not None]
 
 
 class Accounts:
-    """All accounts of the window. `rows` has a row for each, by number."""
+    """All accounts seen in the window; `rows` has a row for each, by its number."""
 
     def __init__(self) -> None:
         self.rows = Columns(
@@ -109,13 +109,13 @@ class Accounts:
         return self._names.find(name)
 
     def among(self, names: Collection[str]) -> NDArray[np.bool_]:
-        """Return of each account whether it is one of these."""
+        """Tell of each account whether it is one of these."""
         found = np.zeros(len(self), np.bool_)
         found[self._names.find_all(names)] = True
         return found
 
     def see(self, events: Sequence[Event]) -> NDArray[np.int32]:
-        """Count exchanges, and return the account's number of each."""
+        """Count exchanges, and return for each the number of its account."""
         known = len(self)
         numbers = np.array([self._names.number(event.account) for event in events], np.int32)
         first: dict[int, Event] = {}
@@ -131,12 +131,12 @@ class Accounts:
                 self._describe(number, events[place])
                 self._by_opening = self._by_opening[:0]
         output = np.array([event.output_tokens for event in events], np.int64)
-        # What is added is of the type of its column: of another it takes ten times as long.
+        # What is added has its column's type: with another it takes ten times as long.
         np.maximum.at(rows["last"], numbers, at)
         np.add.at(rows["exchanges"], numbers, np.int32(1))
         np.add.at(rows["output"], numbers, output)
-        # What was cut does not tell how long an answer would have been: whoever is answered so from the first on would
-        # be unlike those who were not. It is like what was cut of theirs.
+        # A cut answer does not tell how long it would have been: an account whose answers were cut from the first would
+        # look unlike the others. So cut answers are summed apart, to be compared with other cut ones.
         whole = np.array([event.whole for event in events], np.bool_)
         cut = np.array([event.delivered for event in events], np.bool_) & ~whole
         for count, size, chosen in (("whole", "log_output", whole), ("cut", "log_cut", cut)):
@@ -147,7 +147,7 @@ class Accounts:
         return numbers
 
     def by_opening(self) -> NDArray[np.intp]:
-        """Return all accounts in the order of their opening, equal ones by their number."""
+        """Return all accounts in the order of their opening, and of their numbers if opened together."""
         opened, known = self.rows["opened"], self._by_opening
         if len(known) < len(opened):
             new = np.argsort(opened[len(known) :], kind="stable") + len(known)
@@ -164,10 +164,10 @@ class Accounts:
         self._agents = _kept(self._agents, self.rows["agent"])
 
     def keep_sums(self, held_of: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        """Let sums be those of the exchanges that are still held, as the ledger has them, by column.
+        """Reduce sums to the exchanges that are still held, of which `held_of` has the ledger's sums, by column.
 
-        Return which part each account has left; what it asked for is taken to be spread evenly over all. Of an account
-        whose exchanges all made room for newer ones everything stays as it was.
+        Return which part of its exchanges each account has left; what it asked for is taken to be spread evenly over
+        them. If an account's exchanges all made room for newer ones, everything stays as it was.
         """
         rows = self.rows
         owners, output, whole, delivered = (held_of[name] for name in ("account", "output", "whole", "delivered"))
@@ -188,7 +188,7 @@ class Accounts:
         return {**self.rows.arrays(), **{key: pack_names(value.known) for key, value in names.items()}}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take what `arrays` returned, or did when it did not tell yet which answers are whole."""
+        """Take what `arrays` returned, also in older versions, which did not tell which answers are whole."""
         none = np.zeros(len(arrays["exchanges"]))
         self.rows.restore({"whole": arrays["exchanges"], "cut": none, "log_cut": none, **arrays})
         self._by_opening = self._by_opening[:0]
@@ -208,12 +208,12 @@ class Accounts:
         rows["tenant"][number] = self._tenants.number(event.tenant)
         rows["agent"][number] = self._agents.number(event.agent)
         rows["first"][number] = event.at
-        # What was opened after it was used has no Unix seconds there, but other units.
+        # An account opened after it was used has some other unit there than Unix seconds.
         rows["opened"][number] = event.opened if event.opened <= event.at + _DAY_S else 0.0
 
 
 def _kept(names: Names, numbers: NDArray[np.int32]) -> Names:
-    """Return the names that are used, numbered anew, also where they are used."""
+    """Return the names that are in use, numbered anew; `numbers` is renumbered in place."""
     used = np.unique(numbers)
     used = used[used > 0]
     renumbered = np.zeros(len(names.known), np.int32)

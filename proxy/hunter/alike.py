@@ -1,7 +1,7 @@
-"""Which groups are on one campaign: by the text that they send, or by where they have their cards and addresses from.
+"""Which groups are one campaign: by the text that they send, or by the pool that their cards and addresses are from.
 
-Law: a group is compared with those only with which it has accounts or tokens in common. To compare each with each would
-take half a million comparisons in a round where a thousand findings are known.
+Law: a group is compared only with groups with which it has accounts or tokens in common. Comparing all with all would
+take half a million comparisons in a round if a thousand findings are known.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from proxy.hunter.pools import NEIGHBOURS
 from proxy.hunter.suspects import Suspect
 from proxy.hunter.texts import Texts
 
-_SAME_TEXT = 0.8  # of the members of one, who send the text of the other too
+_SAME_TEXT = 0.8  # of one group's members must send the other's text, too
 
 
 class Known:
-    """Groups with a finding, to tell which of them another group is a part of."""
+    """The groups with a finding, to tell which of them another group is a part of."""
 
     def __init__(self, entries: Iterable[Named], accounts: int, usual: Background) -> None:
         self._entries: list[Named] = []
@@ -43,7 +43,7 @@ class Known:
             self._owners.add(place, held[held > 0])
 
     def whole_of(self, part: Named) -> Suspect | None:
-        """Return the first that is on the same campaign as a group, None if there is none."""
+        """Return the first group that is the same campaign as `part`, None if there is none."""
         near = set(senders_of(part, self._senders))
         for tokens in self._usual.joining.values():
             near.update(np.flatnonzero(self._owners.counts(distinct(tokens[part.members]))).tolist())
@@ -55,14 +55,14 @@ class Known:
 
 
 def senders_of(entry: Named, senders: Holders) -> list[int]:
-    """Return the groups whose text nearly all members of one send, of those whose users are known."""
+    """Return those groups in `senders` whose text nearly all members of this one send."""
     return np.flatnonzero(senders.counts(entry.members) >= _SAME_TEXT * len(entry.members)).tolist()
 
 
 def same_text(one: Named, other: Named, accounts: int) -> bool:
-    """Tell whether two groups, of so many `accounts` in all, send one text: nearly all of each send the other's too.
+    """Tell whether two groups send one text: nearly all of each send the other's, too. `accounts` counts all accounts.
 
-    One way is not enough: what two texts have in common, as those of one library do, everybody sends who sends either.
+    One direction is not enough: the common part of two texts, as of one library, is sent by all who send either.
     """
     return one.used.joins and other.used.joins and _send(one, other.used, accounts) and _send(other, one.used, accounts)
 
@@ -74,7 +74,7 @@ def _send(group: Named, text: Texts, accounts: int) -> bool:
 
 
 def hang_together(one: Named, other: Named, usual: Background) -> bool:
-    """Tell whether the second of two groups has its cards or addresses from the first: too many are theirs as well."""
+    """Tell whether the second group shares too many of its cards or addresses with the first for chance."""
     for kind, tokens in usual.joining.items():
         mine = tokens[other.members]
         known, shared = mine > 0, np.isin(mine, tokens[one.members])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BETWEEN = "/"
-# What numpy and zipfile raise for bytes that others than they have written.
+# What numpy and zipfile raise for bytes that they did not write.
 _DAMAGED = (
     OSError,
     EOFError,
@@ -41,7 +41,7 @@ def pack_arrays(parts: Mapping[str, Mapping[str, NDArray[Any]]]) -> bytes:
 
 
 def unpack_arrays(data: bytes) -> dict[str, dict[str, NDArray[Any]]]:
-    """Return what `pack_arrays` was given. Raises ValueError for bytes that are none."""
+    """Return the arrays given to `pack_arrays`. Raises ValueError for other bytes."""
     parts: dict[str, dict[str, NDArray[Any]]] = defaultdict(dict)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
@@ -54,12 +54,12 @@ def unpack_arrays(data: bytes) -> dict[str, dict[str, NDArray[Any]]]:
 
 
 def pack_names(names: Sequence[str]) -> NDArray[np.uint8]:
-    """Return strings as one array: numpy's own arrays of them drop NULs, and give each the room of the longest."""
+    """Return strings as one array: numpy's string arrays drop NULs, and take the longest one's size for each."""
     return np.frombuffer(json.dumps(list(names)).encode(), np.uint8)
 
 
 def unpack_names(array: NDArray[Any]) -> list[str]:
-    """Return what `pack_names` was given. Raises ValueError for what is none."""
+    """Return the strings given to `pack_names`. Raises ValueError for another array."""
     try:
         names = json.loads(array.astype(np.uint8).tobytes())
     except ValueError as error:

@@ -18,25 +18,25 @@ from proxy.hunter.links import PREFIX, Links
 AGE_BINS = 64
 _HOUR_S = 3600.0
 _HOURS_MOST = 24 * 100
-# People's use spreads at least as unevenly as this, and never so unevenly that a few counts mean nothing.
+# Bounds of the shape of people's use: at least as uneven as the last, never so uneven that a few counts mean nothing.
 _SHAPES = (0.3, 1.0)
-# What nearly all have in common with others is no coincidence (a country, that an account was verified, the address of
-# a gateway in between), and neither is a value that a good part of all have (the card of all who pay nothing). Of what
-# few have at all, nearly all who have it may be one campaign's: that is no custom of the deployment.
+# A kind that nearly all have in common with others is no coincidence (a country, that an account was verified, the
+# address of a gateway in between), nor is a value that a good part of all have (the card of all who pay nothing). But
+# if few accounts have a kind at all, nearly all of these may be one campaign's: that is no custom of the deployment.
 _NEARLY_ALL = 0.9
 _GOOD_PART = 0.25
-# So many ordinary accounts count beside those that were seen, so that a first day is not certain of anything.
+# So many usual accounts are added to those that were seen, so that nothing is certain on a first day.
 DOUBT = 20.0
-# The parts of an account's exchanges in which it may ask for something: who does so in half of a campaign's own, and
-# sends other work besides or asks for several things by turns, does so in less of all.
+# The least parts of an account's exchanges in which it asks for something: a member that asks for it in half of the
+# campaign's exchanges, but sends other work too or asks for several things by turns, does so in a smaller part of all.
 ASKING_PARTS = np.array([0.5, 0.25, 0.125])
 _HALF = 0.5
 _LOWER = (1 << 32) - 1
 
 
 class _Sharing(NamedTuple):
-    """Of one kind: the ordinary accounts that have a token, the pair of token and tenant that each makes, how many make
-    each pair, and whether another tenant has its token.
+    """One kind's sharing: the ordinary accounts with a token, each one's pair of token and tenant, how many accounts
+    each pair has, and whether another tenant has its token.
     """
 
     accounts: NDArray[np.intp]
@@ -46,13 +46,13 @@ class _Sharing(NamedTuple):
 
 
 class _Fixed(NamedTuple):
-    """What stays as it is however much each account counts: all accounts by their opening, and who shares what."""
+    """What does not depend on accounts' weights: all accounts by their opening, and who shares what."""
 
     by_opening: NDArray[np.intp]
     sharing: Mapping[str, _Sharing]
     log_output: Floats  # each account's mean
     answered: NDArray[np.bool_]  # whether there is any
-    asking: NDArray[np.float32]  # of each account whether such a part of its exchanges asks for it, 0 or 1
+    asking: NDArray[np.float32]  # by account, part and wish: 1 if that part of its exchanges asks for it, else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Background:
     """
 
     ordinary: NDArray[np.bool_]
-    yardstick: NDArray[np.bool_]  # the ordinary ones that what is usual was taken of
+    yardstick: NDArray[np.bool_]  # the ordinary accounts from which the usual was taken
     ages: NDArray[np.int16]
     ages_before: Floats
     ages_common: Floats  # the usual share of each bin, the first being that of the unknown
@@ -96,9 +96,9 @@ def background(
     now: float,
     doubtful: NDArray[np.bool_] | None = None,
 ) -> Background:
-    """Take stock, with the accounts that are suspected left out where it matters.
+    """Return what is usual, leaving out the suspected accounts where it matters.
 
-    The `doubtful` are accused of nothing, but what is usual is not taken of them: they send what a campaign sends.
+    The `doubtful` are accused of nothing, but what is usual is not taken from them: they send what a campaign sends.
     """
     rows = accounts.rows
     ordinary = ~suspected
@@ -108,7 +108,7 @@ def background(
     if not plain.any():
         plain = ordinary
     counts = rows["exchanges"][plain]
-    # Whatever clock an exchange was told by, there are so many hours at most.
+    # A bound on the hours, however wrong the clock of an exchange was.
     hours, first_hour = ledger.active_hours(~plain, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
     fixed = _Fixed(
@@ -149,7 +149,7 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
     weights = np.where(usual.yardstick, wanted[busy], 0.0)
     if not weights.any():
         return usual
-    # As many as an even choice that tells as much would have (Kish 1965).
+    # Scaled to the effective sample size (Kish 1965).
     weights *= weights.sum() / (weights**2).sum()
     return replace(usual, **_habits(accounts, weights, usual.fixed))
 
@@ -157,9 +157,9 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
 def mean_log_output(
     accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None), *, cut: bool = False
 ) -> Floats:
-    """Return the mean logarithm of output tokens of these accounts, of all if none are named; 0 where it is unknown.
+    """Return the mean logarithm of output tokens of these accounts, or of all; 0 where it is unknown.
 
-    It is that of whole answers, or of those that were cut.
+    It is that of whole answers or, with `cut`, of those that were cut.
     """
     size, count = ("log_cut", "cut") if cut else ("log_output", "whole")
     mean: Floats = accounts.rows[size][numbers] / np.maximum(accounts.rows[count][numbers], 1)
@@ -169,13 +169,13 @@ def mean_log_output(
 def answered(
     accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None), *, cut: bool = False
 ) -> NDArray[np.bool_]:
-    """Tell of which of these accounts it is known how long answers to them are, whole or cut."""
+    """Tell for which of these accounts the length of answers is known, of whole ones or of cut ones."""
     known: NDArray[np.bool_] = accounts.rows["cut" if cut else "whole"][numbers] > 0
     return known
 
 
 def asking(wishes: NDArray[np.float32], exchanges: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return of each account, part and wish whether it asks for that in so large a part of its exchanges."""
+    """Tell by account, part and wish whether at least that part of an account's exchanges asks for it."""
     least: NDArray[np.bool_] = wishes[:, None, :] >= (ASKING_PARTS * exchanges[:, None])[:, :, None]
     return least
 
@@ -190,15 +190,15 @@ def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Backgr
 
 
 def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each token there is, and how many tenants have it; `tokens` has 0 for none."""
+    """Return each token, and how many tenants have it; 0 in `tokens` stands for none."""
     pairs = distinct(tokens[tokens > 0].astype(np.int64) << 32 | tenants[tokens > 0])
     return counted(pairs >> 32)
 
 
 def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any]:
-    """Return what is usual of accounts themselves, by the name that `Background` has for it.
+    """Return what is usual in accounts themselves, by the field of `Background`.
 
-    `weights` says how much each account counts, 0 for those that are not ordinary.
+    `weights` says how much each account counts, 0 for accounts that are not ordinary.
     """
     rows = accounts.rows
     ages = _ages(rows["opened"], weights, fixed.by_opening)
@@ -219,10 +219,10 @@ def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any
 
 
 def _ages(opened: Floats, weights: Floats, order: NDArray[np.intp]) -> NDArray[np.int16]:
-    """Return in which part of the ordinary openings each falls; the bins hold the same number of accounts, if they can.
+    """Return the bin of each opening, by that of the ordinary accounts; bins hold equally many of these, if possible.
 
-    A campaign's accounts would make everybody else look as if opened in what they leave over. `order` has all accounts
-    by their opening.
+    With a campaign's accounts among them, all others would crowd into the few bins left. `order` has all accounts by
+    their opening.
     """
     bins = np.full(len(opened), -1, np.int16)
     order = order[opened[order] > 0]
@@ -234,9 +234,9 @@ def _ages(opened: Floats, weights: Floats, order: NDArray[np.intp]) -> NDArray[n
 
 
 def _ages_before(ages: NDArray[np.int16], weights: Floats) -> Floats:
-    """Return the share of openings before each bin; the accounts of doubt are as all whose opening is known.
+    """Return the share of openings before each bin; the `DOUBT` accounts are spread as all with a known opening.
 
-    Of the ordinary ones few may be known, or none: then whoever is known was opened as usual.
+    Few ordinary openings may be known, or none: then all known openings count as usual.
     """
     known = ages[ages >= 0]
     all_known = np.bincount(known, minlength=AGE_BINS) if len(known) else np.ones(AGE_BINS)
@@ -245,14 +245,14 @@ def _ages_before(ages: NDArray[np.int16], weights: Floats) -> Floats:
 
 
 def _common(values: NDArray[np.signedinteger[Any]], kinds: int, weights: Floats) -> Floats:
-    """Return the share of each value, as if each had been there once more."""
+    """Return the share of each value, counting each once more than it was seen."""
     counts = np.bincount(values, weights, minlength=kinds) + 1.0
     shares: Floats = counts / counts.sum()
     return shares
 
 
 def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
-    """Return one token of each account, 0 for none: the one that most accounts have, of several."""
+    """Return one token of each account, 0 for none; of several, the one that most accounts have."""
     tokens, owners = links.of_kind(kind)
     best = np.full(count, -1, np.int64)  # how many have it, and in the lower half its place: of equals the last
     if len(tokens):
@@ -264,7 +264,7 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
 
 
 def _all_share(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> bool:
-    """Tell whether a good part of the tenants have a token, and nearly all of those in common with another."""
+    """Tell whether a good part of the tenants have a token, and nearly all of these share it with another."""
     _, holders = tenants_of(tokens, tenants)
     having = int(holders.sum())
     many = having >= _GOOD_PART * len(distinct(tenants))
@@ -272,9 +272,9 @@ def _all_share(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> bool:
 
 
 def _uncommon(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the token of each account, or 0 for one that a good part of the tenants have who have any.
+    """Return each account's token, with 0 for one that a good part of the tenants with any token have.
 
-    Where less than half of the tenants have any, it is to be as many as of half of them.
+    If less than half of all tenants have any, that part is of half of all tenants.
     """
     values, holders = tenants_of(tokens, tenants)
     common = values[holders >= _GOOD_PART * max(int(holders.sum()), _HALF * len(distinct(tenants)))]
@@ -291,6 +291,6 @@ def _sharing(tokens: NDArray[np.int32], tenants: NDArray[np.int32], ordinary: ND
 
 
 def _linked(sharing: _Sharing, weights: Floats) -> float:
-    """Return the share of tenants that have their token in common with another tenant, with some doubt added."""
+    """Return the share of tenants that have their token in common with another tenant, damped by `DOUBT`."""
     counts = np.bincount(sharing.pair, weights[sharing.accounts], minlength=len(sharing.sizes)) / sharing.sizes
     return (float(counts[sharing.shared].sum()) + 1.0) / (float(counts.sum()) + DOUBT)

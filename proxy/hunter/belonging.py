@@ -1,7 +1,7 @@
-"""Who belongs to which group: asked account by account, of all groups of a round at once.
+"""Who belongs to which group: decided account by account, for all groups of a round at once.
 
-Laws: an account belongs to one group only, the one that it fits best; groups that turn out to be one become the older
-one. Groups are changed here and nowhere else between two rounds of suspicions.
+Laws: an account belongs to one group only, the one that it fits best; groups that turn out to be one are joined into
+the older one. Between two rounds of suspicions, groups are changed here and nowhere else.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from proxy.hunter.texts import Texts, used_texts
 
 LEAST_ACCOUNTS = 8
 _POOL_LEAST = 4  # values in common; one or two are an office or an agency
-# Who fits worse than this after a second exchange with the text is spared, whatever `contain:` says; and so is whoever
-# sent it often and still does not belong.
+# An account that fits worse than this after a second exchange with the text is spared, whatever `contain:` says; so is
+# one that sent the text often and still does not belong.
 _STRANGE = 1.5
 _SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
 _SPARED_MOST = 10_000
@@ -50,7 +50,7 @@ def who_belongs(
             continue
         rivals = claimed[found.members]
         if 2 * int((rivals >= 0).sum()) >= len(found.members):
-            # Of those who came to notice by it the rest merely sent what these did: a public text, as many others do.
+            # The others who came to notice by it merely sent the same public text, as many others do.
             group.core = found.members
             joined.append((named[int(np.bincount(rivals[rivals >= 0]).argmax())].group, group))
             continue
@@ -61,7 +61,7 @@ def who_belongs(
         owner[found.members[better]] = len(named)
         named.append(found)
     kept = [entry.of(owner[entry.members] == number) for number, entry in enumerate(named)]
-    # Of some only those are left that do not fit another group better; a finding stays as it was last told.
+    # Members who fit another group better have left; if too few remain, a finding stays as it was last told.
     kept = [entry for entry in kept if len(entry.members) >= LEAST_ACCOUNTS]
     named = looks.note(named, kept, postings, accounts)
     for entry in named:
@@ -114,7 +114,7 @@ def _one_pool(named: list[Named], suspects: Suspects, tenants: Numbers, usual: B
 
 
 def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background) -> Named:
-    """Return who belongs to a group; who was a member stays one as long as nothing speaks against it."""
+    """Return who belongs to a group; a member stays one as long as nothing speaks against it."""
     candidates = used.users if used.joins else group.core
     uses = used.of(candidates) if used.joins else None
     compared = candidates_of(candidates, uses, accounts, usual)

@@ -1,7 +1,7 @@
-"""The accounts that may belong to a case, with all by which they are compared with its members and with everybody else.
+"""The accounts that may belong to a case, with the traits by which they are compared with its members and all others.
 
 The two opinions on who belongs, `membership` and `mixture`, ask the same in a dozen rounds each, of hundreds of groups,
-most of them small: what does not change from round to round is gathered and worked out here, once.
+most of them small: what does not change between rounds is worked out here, once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Places = NDArray[np.intp]
 
 
 class Part(NamedTuple):
-    """How likely each candidate is in a part of them, how many that makes, and besides each, with those of doubt."""
+    """A part of the candidates: how likely each is in it, how many it has, and how many besides each, with doubt."""
 
     each: Floats
     total: float
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Kinds(NamedTuple):
-    """Which kind each candidate is of, of so many; how common that usually is, and how many those of doubt make."""
+    """The kind of each candidate, how many kinds there are, how common each usually is, and the doubt added to it."""
 
     kind: Places
     kinds: int
@@ -40,23 +40,23 @@ class Kinds(NamedTuple):
     doubt: Floats
 
     def common(self, part: Part) -> Floats:
-        """Return how common each one's kind is in a part of the candidates, itself aside."""
+        """Return how common each candidate's kind is in a part of them, without itself."""
         common: Floats = np.bincount(self.kind, part.each, self.kinds)[self.kind] - part.each
         common += self.doubt
         common /= part.others
         return common
 
     def compared(self, part: Part) -> Floats:
-        """Compare that with how common it usually is."""
+        """Compare how common each one's kind is in a part with how common it usually is."""
         common = self.common(part)
         common /= self.usual
         return np.log(common, out=common)
 
 
 class Held(NamedTuple):
-    """Who has a token of a kind, each with the pair of token and tenant and with the token, numbered from 0.
+    """Who has a token of a kind, with each one's pair of token and tenant, and the token of each pair, all from 0.
 
-    `usual` is the usual share of tenants that have theirs in common with another.
+    `usual` is the usual share of tenants that have their token in common with another.
     """
 
     holders: Places
@@ -70,13 +70,13 @@ class Held(NamedTuple):
         return bool(len(self.token)) and int(self.token[-1]) + 1 < len(self.token)
 
     def tenants(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Places]:
-        """Return which pairs holders inside have, and how many tenants have the token of each pair then."""
+        """Return which pairs the holders inside have, and for each pair how many of their tenants have its token."""
         having = np.bincount(self.pair, inside, len(self.token)) > 0
         return having, np.bincount(self.token, having)[self.token].astype(np.intp)
 
 
 class Answers(NamedTuple):
-    """To whom it is known how long answers are, and how long: the mean of their logarithms."""
+    """For whom the length of answers is known, and that length: the mean of the logarithms."""
 
     known: NDArray[np.bool_]
     sizes: Floats
@@ -84,7 +84,7 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Accounts by what they are compared by; `text` is how much each sends of it, None where the case has none."""
+    """Accounts with their traits; `text` is how much each sends of the case's text, None if the case has none."""
 
     accounts: Numbers
     text: Kinds | None
@@ -100,7 +100,7 @@ class Candidates:
 
 
 def candidates_of(numbers: Numbers, uses: Floats | None, accounts: Accounts, usual: Background) -> Candidates:
-    """Return accounts as candidates; `uses` is how many exchanges of each have the case's text, None if it has none."""
+    """Return accounts as candidates; `uses` is how many exchanges of each have the case's text, None without text."""
     rows = accounts.rows
     exchanges, tenants = rows["exchanges"][numbers], rows["tenant"][numbers]
     sent = exchanges if uses is None else uses
@@ -124,7 +124,7 @@ def candidates_of(numbers: Numbers, uses: Floats | None, accounts: Accounts, usu
 
 
 def part_of(each: Floats) -> Part:
-    """Return a part of the candidates by how likely each is in it."""
+    """Return the part that candidates make, given how likely each is in it."""
     total = float(each.sum())
     return Part(each, total, total - each + DOUBT)
 

@@ -13,12 +13,12 @@ from proxy.fingerprint.distinct import counted
 
 Floats = NDArray[np.float64]
 
-# In nats, from which on a coincidence is looked at closer: a thousand prints are looked at in a round of a busy
-# deployment, each in some 300 windows of age.
+# The least nats at which a coincidence is looked at closer: a busy deployment looks at a thousand prints in a round,
+# each in some 300 windows of age.
 SUSPICIOUS = 10.0
 # How evenly a dispatcher spreads work: a Poisson spread, and some accounts that joined later.
 _EVEN_SHAPE = 12.0
-# The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
+# The users of one app, or the sites of one agency, are less uneven among themselves than all customers are.
 _ONE_APP_SHAPE = 2.0
 _PARTS, _PARTS_BITS = 24, 5  # of the time: who was there for nearly as long is counted together
 _HALF = 0.5
@@ -27,7 +27,7 @@ _STEPS_MOST = 60  # to a mean; a dozen do
 
 
 def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
-    """Return how much better a share of `hits` explains itself than the usual share does; 0 where it is no higher.
+    """Return how much better the share `hits` / `trials` fits than the usual share, in nats; 0 where it is no higher.
 
     The binomial log-likelihood ratio, as in Kulldorff's scan statistic (1997). Arrays or numbers.
     """
@@ -48,7 +48,7 @@ def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
 
 
 def excess_of(hits: float, trials: float, usual: float) -> float:
-    """Return the same of one share: as arrays of one number it takes ten times as long."""
+    """Return `excess` for one share: as arrays of one number it takes ten times as long."""
     if not hits > trials * usual:
         return 0.0
     share, part = min(max(usual, 1e-9), 1 - 1e-9), hits / trials
@@ -57,7 +57,7 @@ def excess_of(hits: float, trials: float, usual: float) -> float:
 
 
 def beyond(hits: float, of: float, usual: float) -> float:
-    """Return of how many something is true beyond what is usual, as a part of all of whom it could be."""
+    """Return the share of `of` for whom something is true beyond the usual, relative to the most that it could be."""
     return max(0.0, hits / of - usual) / (1 - usual)
 
 
@@ -96,18 +96,18 @@ def dealt_out(
 ) -> float:
     """Return how much better work that is dealt out explains counts than the use that people make of one thing.
 
-    The first of people to be seen are mostly those who send much, and look even for that. So of these it counts what
-    they sent after the first, be it nothing: of rates with a gamma distribution, those of whom something was seen by
-    then have one whose shape is one more.
+    The first people to be seen are mostly those who send much, and they look even because of that. So with
+    `of_the_first` only what they sent after their first exchange counts, be it nothing: if rates have a gamma
+    distribution, those of people already seen have one whose shape is higher by one.
     """
     first = int(of_the_first)
     return evenness(counts - first, (usual_shape + first, _ONE_APP_SHAPE + first), _EVEN_SHAPE, there, least=1 - first)
 
 
 def dealt_out_each(counts: NDArray[np.int64], places: NDArray[np.intp], usual_shape: float) -> Floats:
-    """Return the same of many things at once, each of which has some count above 1: one by one it takes a hundredfold.
+    """Return `dealt_out` for many things at once, each with some count above 1; one by one takes a hundredfold.
 
-    The counts of one lie together, from its place to the next.
+    The counts of one thing lie together, from its place in `places` to the next one's.
     """
     values, place = np.unique(counts, return_inverse=True)
     many, seen = np.diff(places), np.add.reduceat(counts, places[:-1])
@@ -126,12 +126,12 @@ def shape_of(counts: NDArray[Any]) -> float:
 
 
 def ways_to_choose(among: int, chosen: int) -> float:
-    """Return the logarithm of how many ways there are to choose so many among so many."""
+    """Return the logarithm of the number of ways to choose `chosen` among `among`."""
     return math.lgamma(among + 1) - math.lgamma(chosen + 1) - math.lgamma(among - chosen + 1)
 
 
 def quantile(values: NDArray[Any], part: float) -> float:
-    """Return below what such a part of the values lie, as numpy does, which takes ten times as long to begin."""
+    """Return the quantile of values, as numpy does, which takes ten times as long on few values."""
     at = (len(values) - 1) * part
     low = int(at)
     high, beyond = min(low + 1, len(values) - 1), at - low

@@ -23,14 +23,14 @@ class Columns:
         return self._count
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Return a column, to be read or changed in place; it is good until rows are added."""
+        """Return a column, to be read or changed in place; valid until rows are added."""
         return self._held[name][: self._count]
 
     def add(self, count: int, **values: ArrayLike) -> None:
         """Add rows; a column that is not named gets zeros."""
         start, end = self._count, self._count + count
         if end > len(next(iter(self._held.values()))):
-            for name, held in self._held.items():  # one after the other: never two of all columns
+            for name, held in self._held.items():  # one by one, so that memory never holds two of all columns
                 self._held[name] = _grown(held, start, end)
         self._count = end
         for name, held in self._held.items():
@@ -47,7 +47,7 @@ class Columns:
         return {name: self[name] for name in self._held}
 
     def part(self, rows: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Return these rows as they are now, each column once it is asked for: most never are. To be asked at once."""
+        """Return these rows; each column is taken when it is asked for, as most never are. Ask before they change."""
         return _Part(self, rows)
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:

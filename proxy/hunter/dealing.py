@@ -1,8 +1,8 @@
-"""Which texts are sent as evenly as work that is dealt out by turns, and who mostly sends one.
+"""Which texts are sent as evenly as work that is dealt out by turns, and who mostly sends such a text.
 
-To send one accuses nobody: nightly jobs and classes are even too. But whoever does so is no yardstick of what people
-do. Where a campaign has most of the accounts, everybody else would be measured by it, and honest users of one tool
-would stand out by all that they have and it has not.
+Sending one accuses nobody: nightly jobs and classes are even, too. But its senders are no yardstick of what people do.
+If a campaign had most of the accounts, everybody else would be measured by it, and honest users of one tool would stand
+out by all in which they differ from it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
 from proxy.hunter.uses import Uses
 
-USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing of evenness
-# The shape from which on nobody need ask: the variance is too large for work that is dealt out.
+USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing about evenness
+# The shape from which on a closer look is not needed: the variance is too large for work that is dealt out.
 _UNEVEN_SHAPE = 3.0
 
 
 def mark_dealt(postings: Postings, uses: Uses, tenants: Numbers, usual: Background) -> None:
-    """Note which of these prints are dealt out, given every use of each; one for each text is enough.
+    """Note which of these prints are dealt out, given every use of each; one print for each text is enough.
 
-    The prints of a text that has become one are looked at again soon: from now on its users are measured by others.
+    The prints of a text that has just become so are looked at again soon, since its users are measured by others now.
     """
     numbers, owners = uses.numbers, uses.owners
     place, times = uses.rows[uses.once], uses.times[uses.once].astype(np.float64)
@@ -56,7 +56,7 @@ def mark_dealt(postings: Postings, uses: Uses, tenants: Numbers, usual: Backgrou
 
 
 def mostly_dealt(postings: Postings, accounts: Accounts) -> NDArray[np.bool_]:
-    """Return who sends a text that is dealt out in most of his exchanges."""
+    """Tell which accounts send a text that is dealt out in most of their exchanges."""
     _, users, times = postings.users_of(postings.prints["dealt"].copy())
     most = np.zeros(len(accounts), np.int32)
     np.maximum.at(most, users.astype(np.intp), times)  # of like types: of others it takes ten times as long

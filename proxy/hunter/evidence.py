@@ -2,36 +2,36 @@
 
 Laws:
 - Each family is capped: none decides alone, and a mistake in one does not accuse anybody.
-- What one honest occasion explains together (a launch, a course, a hackathon, a template that everybody copies: the
-  same text, new accounts, one client, one place, one card, long answers to ever new questions) is capped together,
-  below what a finding needs. And so is what one honest program explains (a product that asks by a timer: the same
-  text, one client, such answers to such questions, by turns, day and night). What the text asks for counts beside
-  that, but once: all that it asks for besides is the same text's. Who pays for all of them with one card
-  hides little: that they are even is explained by that occasion (a school), and that they do not rest in part (jobs).
-- Who uses one tool, whose client hardly anybody else has, may be even for its sake, and call from its servers: that is
-  one place then, and evenness counts only once they were seen to work on at night. It is so too of those to whom
-  chance deals out the questions of one pool, as a quiz does, or one who has each of them answered many times.
-- Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
-  then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has; but
-  of those who ask for what campaigns seek both do once that went on for a day. And neither does of those who open
-  accounts for a few hours, as for a workshop, and do the little that they do in these, if they ask for nothing that
-  tells and share no pool: accounts for campaigns are opened just before use as well.
-- How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
-  campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
-- Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
-  explains is taken off before anything counts.
+- What one honest occasion explains (a launch, a course, a hackathon, a template that everybody copies: the same text,
+  new accounts, one client, one place, one card, long answers to ever new questions) is capped together, below what a
+  finding needs. So is what one honest program explains (a product that asks by a timer: the same text, one client, such
+  answers to such questions, evenness, no rest at night). What the text asks for counts in addition, but only once: all
+  else that it asks for belongs to the same text. If one card pays for all, nobody hides much: then the occasion (a
+  school) explains evenness as well, and jobs explain in part that they do not rest.
+- Users of one tool, whose client hardly anybody else has, may be even because of it, and call from its servers: these
+  count as one place, and evenness counts only once the users were seen to work on at night. The same holds where
+  chance draws the questions from one pool, as in a quiz, or for one who has each answered many times.
+- Accounts that each rest at hours of their own, like people of many countries, may be even by themselves, and together
+  seem not to rest: then neither counts. Neither counts if all act at the same few moments, by a clock or a feed that
+  each has; but if they ask for what campaigns seek, both count once that has gone on for a day. And neither counts if
+  accounts are opened for a few hours, as for a workshop, and used only then, unless they ask for something telling or
+  share a pool: accounts for campaigns are opened just before use as well.
+- A family counts by the share of accounts that it is true of, and not only by how surely it is no chance: of a
+  campaign's accounts it is nearly all, while among thousands even a few more than usual are no chance.
+- Whoever looks for accounts that are alike finds some: what choosing the members among all with the same text explains
+  is subtracted before anything counts.
 
-How confidence is to be read: it is the posterior of one case if the families were independent and their caps true. So
-it orders cases, and is no rate: how many of those at 0.95 are wrong depends on how many look-alikes there are. Measured
-in the deployments of `tests/hunter`, whole and weakened (`bench/calibration.py`; `bench/README.md` has the table), of
-cases at 0.95 to 0.99 0.98 were campaigns, above that 0.99, and at 0.6 to 0.9 half: an occasion whose prompt asks for
-what campaigns seek stands at its cap, at 0.88. No curve that was fitted there held in other traffic, so there is none.
-One that only asks the same questions again and again passes 0.95 for some hours, falls to 0.6 when all have asked many
-of them, and passes 0.95 for good if it is seen to work on at night. A case is weighed in every round, and the highest
-value it ever had decides: an honest one of few accounts has many chances to look even for a moment. Once told, a
-finding goes on growing as long as it is more likely than not, so that who begins to send as unevenly as people do is
-named as well. It tells of the case as a whole: of members that fit narrowly some are bystanders, most of all where
-nothing but text, age and volume joins them; `Member.weight` says how well each fits.
+How to read confidence: it would be the posterior of a case if the families were independent and their caps true. So it
+orders cases and is no rate: how many of those at 0.95 are wrong depends on how many look-alikes there are. Measured in
+the deployments of `tests/hunter`, whole and weakened (`bench/calibration.py`; `bench/README.md` has the table), the
+share of campaigns was 0.98 of cases at 0.95 to 0.99, 0.99 above that, and half at 0.6 to 0.9: an occasion whose prompt
+asks for what campaigns seek stands at its cap, at 0.88. No curve fitted there held in other traffic, so there is none.
+An occasion that only asks the same questions again and again passes 0.95 for some hours, falls to 0.6 when all have
+asked many of them, and passes 0.95 for good if it is seen to work on at night. A case is weighed in every round, and
+the highest value it ever had decides: an honest case of few accounts has many chances to look even for a moment. Once
+told, a finding goes on growing while it is more likely than not, so that members who begin to send as unevenly as
+people do are named as well. Confidence is about the case as a whole: of members that fit narrowly some are bystanders,
+most of all where only text, age and volume join them; `Member.weight` says how well each fits.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from proxy.hunter.links import PEER
 from proxy.hunter.pieces import at_once, one_session, rest_apart
 from proxy.hunter.pools import ONE_CARD, ONE_PLACE, of_a_tool, one_payer
 
-# The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
+# The log odds that a suspicion is a campaign before anything is known of it: one in 160,000.
 PRIOR = -12.0
 # The most that the families of one occasion count together, and those of one program: a finding at 0.95 needs 14.9.
 TOGETHER_MOST = 11.0
 _EITHER = frozenset({"text", "client", "output", "payload"})
 _OCCASION = frozenset({"age", ONE_PLACE, ONE_CARD})
 _PROGRAM = frozenset({"volume", "rhythm"})
-# How much what goes on day and night counts where one pays for all: jobs do that, classes do not.
+# How much working day and night counts where one pays for all: jobs do that, classes do not.
 _OF_ONE_PAYER = 2 / 3
 
 # The halls of a campus explain that most people of one course share addresses, and nothing else, while each sends as
-# much as he likes. So these count beside an occasion for two thirds, or by twice as much as evenness does, or by what
-# else they share.
+# much as he likes. So beside an occasion addresses count for two thirds, or for twice as much as evenness does, and
+# besides for as much as all else that they share.
 _PLACES, _PLACES_BY_EVEN = 2 / 3, 2.0
 _NO_POOL = _EITHER | _OCCASION | _PROGRAM | frozenset(WISHES)
 
@@ -75,27 +75,27 @@ _MOST = {
     "rhythm": 4.0,
     "output": 2.0,
     "payload": 1.0,
-    # One text asks it in the name of all: one observation, and of honest prompts one in twenty may ask it too.
+    # One text asks it for all of them: that is one observation, and one in twenty honest prompts may ask it, too.
     **dict.fromkeys(WISHES, 3.0),
 }
-# The users of one tool are even for its sake: who is hired to grade by it has a quota a day, who learns by it an
-# exercise a day, and at some moment of a launch all have sent one or two. So that they are even counts only once they
-# were seen to work on at night, and by twenty to one in each of some eight moments that are not nearly the same.
+# Users of one tool are even because of it: graders have a quota a day, learners an exercise a day, and at some moment
+# of a launch all have sent one or two. So their evenness counts only once they were seen to work on at night, and at
+# odds of twenty to one in each of some eight moments that are not nearly the same.
 _SURELY_EVEN = 5.1  # log 160
-# What is held back of accusing anybody until as much speaks for it that they are even, or that they are not; of the
-# users of one tool until they surely are. In the first hours of an occasion nobody has sent enough to tell, and in one
-# of twenty moments a little evenness is chance. Who shares a pool besides is not judged by evenness alone; but servers
-# that call for all who use a thing explain addresses, and the regions of a chain cards, where neither another pool nor
-# what is asked for speaks as well. Beyond what is held back of everybody, cards hold back no more than they count: a
+# So much is subtracted before anybody is accused, until evenness, or unevenness, is shown by as much; for users of one
+# tool until they surely are even. In the first hours of an occasion nobody has sent enough to tell, and in one of
+# twenty moments a little evenness is chance. Where a pool is shared, evenness does not decide alone; but servers that
+# call for all users of a thing explain addresses, and the regions of a chain explain cards, unless another pool or what
+# is asked for speaks as well. Beyond what is subtracted for everybody, cards subtract no more than they count: else a
 # campaign would gain time by sharing a few.
 _UNHEARD = 3.0  # log 20
 _UNHEARD_OF_POOL = 1.0
 _OF_ONE_THING = _EITHER | _OCCASION | _PROGRAM
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
-# An incident or an election night sets off for less than a day whoever asks for what campaigns seek too. To ask for it
-# at the same moments on and on would cost a campaign nothing, and hide it.
+# An incident or an election night sets off, for less than a day, honest users who ask for what campaigns seek, too.
+# Asking for it at the same moments on and on would cost a campaign nothing, and must not hide it.
 _OF_A_DAY_S, _MOST_ASK = 86_400.0, 0.5
-# By which members are chosen, so that they are alike in it however they were found.
+# Members are not chosen by these families; in all others they are alike because they were chosen so.
 _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
 
 
@@ -122,7 +122,7 @@ def weigh(case: Case) -> list[Evidence]:
                 most = 0.0
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         weight = min(most, max(-most, entry.weight * part))
-        # What is left of what counts, and what is told only; who is not even is excused also where it counts nothing.
+        # Keep what still counts, what is only told, and volume in any case, with the reason why it does not count.
         if weight or not entry.weight or entry.family == "volume":
             told = entry if weight or entry.weight <= 0 else _excused(entry, one_tool, rests)
             weighed.append(told._replace(weight=weight))
@@ -130,10 +130,10 @@ def weigh(case: Case) -> list[Evidence]:
 
 
 def _dealt_out(entry: Evidence, found: Sequence[Evidence], one_tool: bool, rests: float) -> bool:
-    """Tell whether that they send evenly, or at all hours, may be the work of one hand.
+    """Tell whether sending evenly, or at all hours, may here be the work of one hand.
 
-    It is not of those who each rest at hours of their own, nor of those who all act at once. And of the users of one
-    tool, and how evenly those send whose questions chance deals out, it is not before they were seen to go on.
+    It is not if each rests at hours of its own, or all act at once. For users of one tool, or where chance draws the
+    questions, it is only once they were seen to work on.
     """
     if not one_tool and not entry.numbers.get("drawn"):
         return rests < _UNHEARD
@@ -142,7 +142,7 @@ def _dealt_out(entry: Evidence, found: Sequence[Evidence], one_tool: bool, rests
 
 
 def _excused(entry: Evidence, one_tool: bool, rests: float) -> Evidence:
-    """Return evidence that counts nothing with the reason for that, instead of what it would say if it counted."""
+    """Return evidence that does not count, with the reason for that in place of what it would otherwise say."""
     if one_tool:
         why = "as users of one tool may"
     elif rests == math.inf:
@@ -164,9 +164,9 @@ def confidence(evidence: Sequence[Evidence]) -> float:
 def certainty(evidence: Sequence[Evidence]) -> float:
     """Return the confidence by which somebody may be accused who was not before.
 
-    It holds back as long as it is open whether they send evenly, or as people do; and it stays open where they are even
-    for reasons of their own. Who sends as unevenly as people do may be of many countries: before a day was seen, that
-    they are there at all hours accuses nobody.
+    It is lower while it is open whether they send evenly or as people do; that stays open where they are even for
+    reasons of their own. If they send as unevenly as people do, they may be of many countries: until a day was seen,
+    that they are there at all hours accuses nobody.
     """
     one_tool = of_one_tool(evidence)
     counted = (entry for entry in evidence if entry.family == "volume" and (entry.weight or one_tool))
@@ -199,7 +199,7 @@ def _odds(evidence: Sequence[Evidence]) -> float:
         rest, occasion = rest - of_places, occasion + of_places
     if one_payer(evidence):
         occasion, program = occasion + even, min(program - even, (program - even) * _OF_ONE_PAYER)
-    # What both explain counts so far that either has room for the rest of it.
+    # What occasion and program both explain counts only as far as the smaller of them leaves it room in its cap.
     either = min(either, TOGETHER_MOST - max(0.0, min(occasion, program)))
     return PRIOR + either + min(TOGETHER_MOST - either, occasion) + min(TOGETHER_MOST - either, program) + rest
 

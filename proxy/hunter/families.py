@@ -1,8 +1,8 @@
 """The families of evidence: each says, in nats and in words, how much better "a campaign" explains one aspect of a case
 than "strangers who do as people here do".
 
-Laws: a family may speak against a case, since people are uneven, and they sleep; one that has nothing to say says
-nothing. None is capped here: `evidence` weighs them against each other.
+Laws: a family may speak against a case, since people are uneven, and sleep; one without anything to say is absent. None
+is capped here: `evidence` weighs them against each other.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from proxy.hunter.hours import hour_of
 from proxy.hunter.pieces import asked_again, drawn, exchanges_in_a_sitting, have_served, one_list
 from proxy.hunter.pools import pools
 
-# The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
+# The best of about 300 windows is taken: so much of its weight comes from that choice (log 300).
 _WINDOWS = 5.7
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 _DAY_HOURS = 24
-# In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
+# In nats: as far from both others and evenness, they have a rhythm of their own, as in one country; nothing follows.
 _OWN_RHYTHM = 0.05
 _NEARLY_ALL = 0.8
 _HALF = 0.5
@@ -68,7 +68,7 @@ def text(case: Case) -> list[Evidence]:
 def age(case: Case) -> list[Evidence]:
     """Weigh that they were opened within a short time of each other.
 
-    Members are chosen by that as well. So where most who send the text are, those who do not fit count with them.
+    Members are chosen by that, too. So if most senders of the text are members, those who do not fit count with them.
     """
     mostly = case.has_text and len(case.members) >= _HALF * len(case.users)
     judged = case.users if mostly else case.members
@@ -128,7 +128,7 @@ def client(case: Case) -> list[Evidence]:
 
 
 def _others(case: Case) -> NDArray[np.bool_]:
-    """Return who does not send the case's text: of those who were here before its members, if there are any."""
+    """Tell who does not send the case's text: only accounts that were here before its members, if there are any."""
     opened = case.accounts.rows["opened"]
     before: NDArray[np.bool_] = opened < quantile(case.column("opened"), _SOME)
     before[case.users] = False
@@ -141,7 +141,7 @@ def _others(case: Case) -> NDArray[np.bool_]:
 
 def even_volume(case: Case) -> list[Evidence]:
     """Weigh whether work is dealt out evenly over the accounts, as by turns, or as unevenly as people use things."""
-    # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
+    # Only of accounts that fit however much they send: members are chosen by volume, too, and would look even for it.
     if not len(case.alike):
         return []
     compared, by_chance = np.ones(len(case.alike), np.bool_), False
@@ -172,7 +172,7 @@ def _at_least_one(sent: Floats) -> NDArray[np.int64]:
 
 
 def _there(case: Case) -> Floats:
-    """Return for which part of the case's time each of those alike had been opened: before that nobody sends."""
+    """Return for which part of the case's time each account alike had been open: before that it cannot send."""
     began, ended = case.began, case.ended
     opened = case.accounts.rows["opened"][case.alike]
     there: Floats = (ended - np.clip(opened, began, ended)) / max(ended - began, 1.0)
@@ -180,7 +180,7 @@ def _there(case: Case) -> Floats:
 
 
 def rhythm(case: Case) -> list[Evidence]:
-    """Weigh whether they keep on through the hours in which others rest."""
+    """Weigh whether they go on through the hours in which others rest."""
     usual = case.usual
     hours = hour_of(case.rows["at"]) - usual.first_hour
     inside = (hours >= 0) & (hours < len(usual.hours) - 1)  # the last hour has only begun: in it all seem to rest
@@ -201,27 +201,27 @@ def rhythm(case: Case) -> list[Evidence]:
 
 
 def _opened_by(case: Case, first_hour: int, hours: int) -> Floats:
-    """Return how many members there were in each of so many hours: before an account is opened, it does not rest."""
+    """Return how many members there were in each of so many hours: an account not yet opened does not rest."""
     opened = np.clip(hour_of(case.column("opened")) - first_hour, 0, hours - 1)
     return np.bincount(opened, minlength=hours).cumsum() + 1.0
 
 
 def _apart(mine: NDArray[np.floating[Any]], theirs: NDArray[np.floating[Any]]) -> float:
-    """Return how far counts by the hour are from others in proportion, in nats (Kullback and Leibler 1951)."""
+    """Return how far the proportions of counts by the hour are from others', in nats (Kullback and Leibler 1951)."""
     shares, usual = mine / mine.sum(), theirs / theirs.sum()
     return float((shares * np.log(shares / usual)).sum())
 
 
 def of_one_tool(evidence: Sequence[Evidence]) -> bool:
-    """Tell whether nearly all members use one client that hardly anybody else does: a tool's own."""
+    """Tell whether nearly all members use one client that hardly anybody else uses: a tool's own."""
     clients = (entry.numbers for entry in evidence if entry.family == "client")
     return any(one["same"] >= _NEARLY_ALL * one["of"] and one["others"] <= _HARDLY_ANY for one in clients)
 
 
 def works_on(evidence: Sequence[Evidence]) -> bool:
-    """Tell whether members were seen at all hours of a day alike, be that unusual here or not.
+    """Tell whether members were seen at all hours of a day alike, whether that is unusual here or not.
 
-    Until then whose hours of rest are yet to come seems to have none.
+    Before that, members whose hours of rest are yet to come seem to have none.
     """
     seen = (entry.numbers for entry in evidence if entry.family == "rhythm")
     return any(one["hours"] >= _DAY_HOURS and not one["rests"] for one in seen)
@@ -258,8 +258,8 @@ def fresh_payloads(case: Case) -> list[Evidence]:
 def wishes(case: Case) -> list[Evidence]:
     """Weigh what they ask for: reasoning, grades, training data, token probabilities.
 
-    Whose text asks for it asks in half of the exchanges that have the text, whatever else he sends, and however many
-    texts take turns. It is compared with how many of all ask as large a part of theirs.
+    A member asks for it if half of its exchanges that have the text do, whatever else it sends, and however many texts
+    take turns. That is compared with how many of all accounts ask for it in as large a part of theirs.
     """
     rows, exchanges = case.column("wishes"), case.column("exchanges")
     sent = case.repeated if case.has_text else exchanges

@@ -20,11 +20,11 @@ class Evidence(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One account of a campaign: since when, how much of it, and what ties it to the others, as sentences.
+    """One account of a campaign: since when, with how much, and what ties it to the others, as sentences.
 
-    `exchanges` counts those of the campaign, `of` all that the account made in the window. `links` is what it has that
-    another member has too, as pairs of a kind and a keyed name: attributes and addresses by the names of the hunter's
-    links, its client (`CLIENT`), and the day that it was opened (`OPENED`, the one value in the clear).
+    `exchanges` counts those of the campaign, `of` all of the account's in the window. `links` is what it shares with
+    another member, as pairs of a kind and a keyed name: attributes and addresses by the names of the hunter's links,
+    its client (`CLIENT`), and the day on which it was opened (`OPENED`, the one value in the clear).
     """
 
     account: str
@@ -95,10 +95,10 @@ class Finding:
 
 
 def together(one: Finding, other: Finding) -> Finding:
-    """Return the first of two findings with what the other told, when both turn out to be on one campaign.
+    """Return the first of two findings with what the other told, when both turn out to be one campaign.
 
-    It names all members and knows both texts, so that nobody is let go until it is told anew; whoever is in both counts
-    twice in its sums until then.
+    It names all members and has both texts, so that nobody is freed until it is told anew; until then its sums count
+    accounts that are in both twice.
     """
     surer = max(one, other, key=lambda finding: finding.confidence)
     mine, theirs = one.reach, other.reach

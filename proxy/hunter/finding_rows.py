@@ -1,8 +1,8 @@
 """How findings, and what people decided about them, are written in the store's tables.
 
-A finding is a head, and its members in pieces beside it: campaigns of 25,000 accounts are known, and a list of findings
-need not read them. Laws: the hunter writes the rows of findings, people those of decisions, so neither undoes what the
-other wrote. A head names the pieces that belong to it, so that whoever reads it never joins two states of a finding.
+A finding is a head with its members in pieces beside it: campaigns of 25,000 accounts are known, and a list of findings
+need not read their members. Laws: the hunter writes the rows of findings, people those of decisions, so neither undoes
+what the other wrote. A head names its pieces, so that a reader never mixes two states of a finding.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PIECE: Final = 500  # members in one row; some 200 kB
 
 
 class Head(NamedTuple):
-    """A finding without its members: how many accounts and tenants they are, and in which pieces they lie."""
+    """A finding without its members: how many accounts and tenants it has, and which pieces hold them."""
 
     finding: Finding
     accounts: int
@@ -79,7 +79,7 @@ def head_row(finding: Finding, generation: int, pieces: int) -> Row:
         "pieces": pieces,
         "templates": [tuple(template) for template in finding.templates],
         "evidence": [(family, weight, said, dict(numbers)) for family, weight, said, numbers in finding.evidence],
-        # Beside the rest, since a hunter of the version before, which may take over, knows of no further member there.
+        # `reasoning_tokens` is written elsewhere: an older hunter, which may take over, would not accept it in here.
         "exposure": {name: count for name, count in finding.exposure._asdict().items() if name != "reasoning_tokens"},
         "reasoning_tokens": finding.exposure.reasoning_tokens,
         "reach": {
@@ -113,7 +113,7 @@ def piece_name(finding_id: str, generation: int, number: int) -> str:
 
 
 def read_head(value: bytes) -> Head:
-    """Return the finding of a row, without members. Raises ValueError for what is none."""
+    """Return the head in a row: a finding without members. Raises ValueError for anything else."""
     try:
         found: dict[str, Any] = orjson.loads(value)
         reach = found["reach"]
@@ -167,7 +167,7 @@ def decision_row(finding_id: str, decision: Decision) -> Row:
 
 
 def read_decision(name: str, value: bytes) -> tuple[str, Decision]:
-    """Return whose a row is and what it says. Raises ValueError."""
+    """Return the finding that a row is about, and the decision. Raises ValueError."""
     try:
         finding_id, who = json.loads(name)
         found = orjson.loads(value)

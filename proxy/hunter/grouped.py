@@ -1,7 +1,7 @@
-"""Which rows of a table have which number in a column, without looking at all of them: a sorted index that follows.
+"""Finds the rows of a table that have certain numbers in a column, by a sorted index that follows the table.
 
-Laws: rows are only added at the end until `forget`; what was added since the index last followed is looked through, and
-is an eighth of all at most, so that following costs a few steps a row however many there are. An indexed row takes four
+Laws: until `forget`, rows are only added at the end. Rows not yet in the index are searched one by one; they are at
+most an eighth of all, so that following costs a few steps a row, however many there are. An indexed row takes four
 bytes.
 """
 
@@ -27,7 +27,7 @@ class Grouped:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: rows were taken out, or have other numbers."""
+        """Begin anew, because rows were removed or renumbered."""
         self._order = np.zeros(0, np.int32)  # rows by number, and of one number in their order
         self._ends = np.zeros(0, np.int32)  # by number
 
@@ -64,9 +64,9 @@ class Grouped:
 
 
 def in_order(numbers: Numbers) -> NDArray[np.int64]:
-    """Return the places of numbers, none of them negative, in the order of these, equal ones as they come.
+    """Return the places that sort non-negative numbers, equal ones in their present order.
 
-    They are sorted as one number each with their places, which takes a tenth of the time that `argsort` does.
+    Each number is packed with its place into one and sorted, in a tenth of the time that `argsort` takes.
     """
     ordered = numbers.astype(np.int64) << 32 | np.arange(len(numbers))
     ordered.sort()
@@ -75,7 +75,7 @@ def in_order(numbers: Numbers) -> NDArray[np.int64]:
 
 
 def _inserted(into: Numbers, before: NDArray[np.signedinteger[Any]], rows: Numbers) -> Numbers:
-    """Return numbers with others before those at the places given, which rise."""
+    """Return `into` with `rows` inserted before the given places, which are in rising order."""
     found = np.empty(len(into) + len(rows), np.int32)
     places = before + np.arange(len(rows))
     old = np.ones(len(found), np.bool_)

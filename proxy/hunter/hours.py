@@ -1,7 +1,7 @@
-"""In which hours how many accounts were active; an account counts once an hour, however much it does.
+"""How many accounts were active in each hour; an account counts once an hour, however much it does.
 
-Laws: rows of the ledger are taken in once each, in whatever order of time; of what was taken in before nothing is
-looked at again but what a search for the new takes.
+Laws: each row of the ledger is taken in once, in any order of time; what was taken in before is not looked at again,
+except by a binary search for each new row.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def hour_of(at: Floats) -> NDArray[np.int64]:
 
 
 def moment_of(at: Floats, lasting_s: int) -> NDArray[np.int64]:
-    """Return how many moments of so many seconds there were since the epoch; as floats they take ten times as long."""
+    """Return times as numbers of spans of `lasting_s` since the epoch; as floats they take ten times as long."""
     moments: NDArray[np.int64] = np.floor(at).astype(np.int64) // lasting_s
     return moments
 
 
 class ActiveHours:
-    """Pairs of hour and account, each once, as two sorted arrays: most are in the one that is seldom made anew."""
+    """Pairs of hour and account, each once, in two sorted arrays: the large one is seldom made anew."""
 
     def __init__(self) -> None:
-        self.rows = 0  # of the ledger, that were taken in
+        self.rows = 0  # of the ledger that were taken in
         self._settled: Cells = np.zeros(0, np.int64)
         self._recent: Cells = np.zeros(0, np.int64)
 
@@ -52,7 +52,7 @@ class ActiveHours:
             self._settled, self._recent = _merged(self._settled, self._recent), np.zeros(0, np.int64)
 
     def without(self, left_out: NDArray[np.bool_], first: int, last: int) -> tuple[Floats, int]:
-        """Return active accounts by the hour, and the first hour of these, between two hours and both included.
+        """Return the number of active accounts in each hour from `first` to `last`, and the first hour returned.
 
         `left_out` says of each account whether it does not count.
         """

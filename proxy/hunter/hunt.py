@@ -1,11 +1,11 @@
 """The hunt: exchanges in, findings out; pure, on whatever clock the caller has.
 
 The way of a suspicion: prints and links that join accounts with too much in common (`suspicions`) form groups
-(`suspects`); who really belongs is asked account by account (`belonging`, `membership`); the families of evidence are
+(`suspects`); who really belongs is decided account by account (`belonging`, `membership`); the families of evidence are
 weighed (`families`, `evidence`); what is sure enough for the pack's terms is reported.
 
 Laws:
-- What is told in another order, twice, or up to an hour late changes no finding: all that is kept are sums and sets.
+- Events in another order, twice, or up to an hour late change no finding: only sums and sets are kept.
 - Memory is bounded: see the limits in `postings`, `ledger`, `links` and below.
 """
 
@@ -40,11 +40,11 @@ from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
 from proxy.hunter.terms import LIKELY, Going, Terms, first_met
 from proxy.hunter.texts import used_texts
 
-# At about 400 bytes each; of more, those that asked least and longest ago are forgotten.
+# At about 400 bytes each; beyond these, the accounts that asked least and longest ago are forgotten.
 ACCOUNTS_MOST = 500_000
 _FORGET_EVERY_S = 6 * 3600.0
-_BEYOND = 1.1  # of what there may be: then the rest is forgotten at once
-_LINKS_EVERY = 6  # rounds: chains of links change slowly, and all have to be looked at
+_BEYOND = 1.1  # of the limits: beyond this, everything above them is forgotten at once
+_LINKS_EVERY = 6  # rounds: chains of links change slowly, and all must be looked at
 
 
 class Hunt:
@@ -65,7 +65,7 @@ class Hunt:
 
     @property
     def held(self) -> int:
-        """How many exchanges are looked at."""
+        """How many exchanges are held."""
         return len(self._ledger)
 
     @property
@@ -75,7 +75,7 @@ class Hunt:
 
     @property
     def merged(self) -> Collection[str]:
-        """The ids of findings that became a part of another one."""
+        """The ids of findings that were merged into another one."""
         return self._suspects.merged
 
     def adopt(self, terms: Sequence[Terms]) -> None:
@@ -136,7 +136,7 @@ class Hunt:
         self._suspects.dismiss(group)
 
     def excuse(self, finding: Finding) -> None:
-        """Learn the same of a finding that is not known any more, by what was told of it."""
+        """Dismiss a finding that is no longer known here, by what was told of it."""
         self._honest |= finding.members.keys()
         self._suspects.excuse(key for template in finding.templates for key in template.prints)
 
@@ -145,7 +145,7 @@ class Hunt:
         self._suspects[finding_id].confirmed = True
 
     def to_bytes(self) -> bytes:
-        """Return what `from_bytes` goes on from; what only one tenant used so far is not in it."""
+        """Return the state for `from_bytes`, without the prints that only one tenant used so far."""
         parts = {
             "accounts": self._accounts.arrays(),
             "postings": self._postings.arrays(),
@@ -161,7 +161,7 @@ class Hunt:
 
     @classmethod
     def from_bytes(cls, data: bytes, terms: Sequence[Terms]) -> Hunt:
-        """Return a hunt that goes on where another was. Raises ValueError for bytes that are none."""
+        """Return a hunt that goes on from a state of `to_bytes`. Raises ValueError for other bytes."""
         hunt = cls(terms)
         try:
             parts = unpack_arrays(data)
@@ -177,7 +177,7 @@ class Hunt:
         return hunt
 
     def _doubtful(self) -> np.ndarray:
-        """Return who sends the text of a likely campaign, or one that is dealt out, in most of his exchanges."""
+        """Tell who sends a likely campaign's text, or one that is dealt out, in most exchanges."""
         doubtful = mostly_dealt(self._postings, self._accounts)
         likely = [group for group in self._suspects if group.confidence >= LIKELY]
         known = [self._looks.texts(group) for group in likely]
@@ -189,7 +189,7 @@ class Hunt:
         return doubtful
 
     def _look_closer(self, usual: Background, honest: np.ndarray, now: float) -> Iterator[Finding]:
-        """Ask of every group who belongs to it, and weigh the evidence, but of those who were said to be honest."""
+        """Find who belongs to each group and weigh the evidence, except for groups that were said to be honest."""
         self._looks.renew(self._suspects, lambda told: overdue(told, self._terms, now), self._postings, self._accounts)
         named = who_belongs(self._suspects, self._looks, self._postings, self._accounts, usual)
         known = Known((one for one in named if one.group.finding is not None), len(self._accounts), usual)
@@ -205,7 +205,7 @@ class Hunt:
                 continue
             if entry.group.finding is None:
                 same = self._suspects.told_of_text(entry.group) or known.whole_of(entry)
-                if same is not None:  # it is told with that one, from the next round on
+                if same is not None:  # from the next round on it is told as part of that one
                     self._suspects.merge(same, entry.group)
                     continue
                 known.add(entry)
@@ -241,9 +241,9 @@ class Hunt:
         return case, evidence
 
     def _among_as_busy(self, case: Case, evidence: Sequence[Evidence], least: float) -> Sequence[Evidence]:
-        """Return the weaker of the evidence given, if it is so sure, and that beside accounts which are as busy.
+        """Return the evidence or, if it is as sure as `least`, the weaker of it and that beside equally busy accounts.
 
-        To accuse somebody takes more than to go on: they also have to stand out from those.
+        Accusing takes more than going on: members must also stand out from accounts that are as busy.
         """
         if confidence(evidence) < least:
             return evidence
@@ -260,7 +260,7 @@ class Hunt:
         return first_met(self._terms, size, tenants, going, lambda: certainty(self._among_as_busy(case, evidence, new)))
 
     def _forget(self, now: float) -> None:
-        """Let go of what is older than every window before the last exchange: a clock that leaps forgets nothing."""
+        """Forget what is older than every window before the last exchange, not before now: a clock may leap."""
         self._forgot_at = now
         at = self._ledger.rows["at"]
         last = float(at[at <= now].max(initial=-np.inf))
@@ -268,7 +268,7 @@ class Hunt:
         self._let_go(self._since)
 
     def _has_room(self, part: float = 1.0) -> bool:
-        """Tell whether no more is held than this part of what there may be."""
+        """Tell whether no more is held than this part of the limits."""
         full = (
             len(self._accounts) / ACCOUNTS_MOST,
             len(self._ledger) / EXCHANGES_MOST,
@@ -278,7 +278,7 @@ class Hunt:
         return max(full) <= part
 
     def _let_go(self, since: float) -> None:
-        """Forget what is older, and what is more than there may be; nothing is made anew where there is neither."""
+        """Forget what is older than `since` and what exceeds the limits; if there is neither, nothing is rebuilt."""
         self._looks.forget()
         rows = self._accounts.rows
         if float(rows["first"].min(initial=np.inf)) >= since and self._has_room():
