@@ -1,8 +1,8 @@
 """Hands exchanges to the hunter as events, asks it for findings every so often, and lets findings act.
 
-Laws: events come in the order of their moments and in batches; what the hunter finds at a moment acts on what comes
-after it; a campaign that goes on has its flags renewed, also where nothing else about it is new. When it is asked
-depends on the exchanges, their moments and what was decided alone.
+Laws: events come in order of time and in batches; what the hunter finds at one time acts on what comes later; a
+campaign that goes on has its flags renewed, even if nothing else about it is new. When the hunter is asked depends only
+on the exchanges, their times and the decisions.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from proxy.keyed.link_names import LinkNames
 from proxy.replay.judging import Judged
 
 _BATCH: Final = 2_048
-# A moment is skipped until so much of what the hunter holds is new. To judge costs some microseconds for each exchange
-# held: every few minutes of a large deployment that would soon be most of a replay, and grow with the square of the
-# traffic. So each new exchange pays for the judging of 200, however many there are. With a third of that a campaign has
-# gained as much before it is contained as if every moment were judged; with twice as much a sixth more.
+# The hunter is not asked until this part of what it holds is new. Judging costs some microseconds for each exchange
+# held: done every few minutes for a large deployment, it would take most of a replay and grow with the square of the
+# traffic. So each new exchange pays for judging 200, however many there are. With a third of this part a campaign gains
+# as much before it is contained as if the hunter were always asked; with twice this part, a sixth more.
 _NEW_PART: Final = 0.005
-# Whoever is answered from the ladder for his prompt alone may be somebody else who has that prompt. Once one account
-# was so often, the hunter is asked as soon as a running one would look again.
+# An account that is answered from the ladder for its prompt alone may be a stranger to the campaign. Once one account
+# was so many times, the hunter is asked as soon as a running one would look again.
 _REACHED_OFTEN: Final = 8
 _SOON_S: Final = 30.0
-# Not longer than this, so that flags that last an hour do not end where little is sent.
+# The hunter is asked at least this often, so that flags that last an hour do not end where little is sent.
 _LONGEST_S: Final = 1_800.0
 
 
@@ -47,7 +47,7 @@ class Hunter(Protocol):
 
     @property
     def merged(self) -> Collection[str]:
-        """The ids of those that became a part of another one."""
+        """The ids of campaigns that were merged into another one."""
         ...
 
     def see(self, events: Sequence[Event]) -> None:
@@ -55,12 +55,12 @@ class Hunter(Protocol):
         ...
 
     def judge(self, now: float) -> list[Finding]:
-        """Return what is new, or has changed since the last time."""
+        """Return the findings that are new or have changed since the last call."""
         ...
 
 
 class Grown(NamedTuple):
-    """A campaign at the moment at which it was reported or grew, and the accounts that joined it then."""
+    """A campaign as it was when reported or when it grew, and the accounts that joined it then."""
 
     at: float
     finding: Finding
@@ -80,7 +80,7 @@ class Acting(NamedTuple):
 
 
 class Hunting:
-    """The hunter at work on virtual time, asked every `every_s` seconds of it where enough is new."""
+    """The hunter on virtual time, asked every `every_s` seconds of it if enough is new."""
 
     def __init__(self, hunter: Hunter, names: LinkNames, acting: Acting, every_s: float) -> None:
         self._hunter = hunter
@@ -93,14 +93,14 @@ class Hunting:
         self._judged_at = 0.0
         self._reached: Counter[str] = Counter()  # by account: answers for the prompt alone since the last judging
         self._pressing = False
-        self._members: dict[str, set[str]] = {}  # as told, by campaign
+        self._members: dict[str, set[str]] = {}  # by campaign, as last told
         self._published: dict[str, float] = {}  # campaign -> its last exchange
 
     def note(self, judged: Judged) -> None:
         """Take one exchange that has ended."""
         exchange, decision, status, used = judged
         withheld = "withhold" in decision.applied
-        # An answer that was recorded is as long as it was, whatever would be done with it now.
+        # A recorded answer has its own length, whatever would be done with it now.
         effect = Effect.DENY if decision.effect is Effect.DENY else Effect.ALLOW
         told = event(exchange, used, effect, self._names, delivered=status == 200, withheld=withheld)
         self._events.append(told)
@@ -113,7 +113,7 @@ class Hunting:
             self._flush()
 
     def reach(self, now: float) -> None:
-        """Let the hunter judge whatever is due by now."""
+        """Let the hunter judge at all times that are due by now."""
         if self._pressing and now - self._judged_at >= _SOON_S:
             self._judge(now)
         due = self._due

@@ -1,9 +1,9 @@
-"""Decides about exchanges that were recorded, one after the other, with the decider that serves customers.
+"""Decides about recorded exchanges, one after the other, with the decider that serves customers.
 
 Laws:
-- What an exchange used is known: it is settled, and learned from, at the moment at which it is decided.
-- A recorded answer has no text: nothing is learned of refusals and of seals of reasoning, so no seal is foreign.
-- Actions work on the members of a request that are no texts and no lists.
+- An exchange's usage is known, so it is settled, and learned from, at the time at which it is decided.
+- A recorded answer has no text: nothing is learned about refusals and seals of reasoning, so no seal counts as foreign.
+- Actions see only those members of a request that are neither texts nor lists.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from proxy.replay.seen import Caller, Request, Seen
 from proxy.rules.quotas.reservation import Amounts
 from proxy.steps.refusal import NO_LINKS, to_error
 
-_CALLERS_MAX: Final = 100_000  # at some 600 bytes each; then all are made anew
+_CALLERS_MAX: Final = 100_000  # remembered, at some 600 bytes each; then all are forgotten
 _NOTHING: Final = Usage(0, 0)
 
 
@@ -38,7 +38,7 @@ class Judged(NamedTuple):
 
 
 class Judging:
-    """One decider at work on `clock`, which whoever calls moves; models that `models` does not know have `usual`."""
+    """One decider on `clock`, which the caller moves; models that are not in `models` are as `usual`."""
 
     def __init__(
         self, decider: Decider, table: FieldTable, clock: VirtualClock, models: Mapping[str, Terms], usual: Terms
@@ -48,7 +48,7 @@ class Judging:
         self._defaults = dict(table.defaults)
         self._models = models
         self._usual = usual
-        self._principals: dict[tuple[str, str], tuple[Caller, Principal]] = {}  # by key and account, as they were last
+        self._principals: dict[tuple[str, str], tuple[Caller, Principal]] = {}  # by key and account, as last seen
         self._numbers = itertools.count()
 
     async def judge(self, seen: Seen, request: Request, prints: Prints | None) -> Judged:

@@ -1,7 +1,6 @@
 """Cuts files of traffic into blocks of whole lines, plain or compressed, one file after the other.
 
-Laws: every line comes in exactly one block, also the last one of a file that does not end it; nothing is held but the
-block at hand.
+Laws: every line is in exactly one block, even a file's last line without a line feed; only the present block is held.
 """
 
 from __future__ import annotations
@@ -18,27 +17,27 @@ from proxy.decisions.reading import readable
 from proxy.errors import ConfigurationError
 
 STDIN: Final = Path("-")
-_BLOCK_BYTES: Final = 1 << 19  # some 250 exchanges: few enough to spread over processes, many enough to be worth a trip
+_BLOCK_BYTES: Final = 1 << 19  # some 250 exchanges: few enough to spread over processes, enough to be worth sending
 _LINE_BYTES: Final = 64 << 20  # several times what a request's body may have
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_TOO_LONG: Final = b"too long\n"  # stands for a line that is; it is no JSON
+_TOO_LONG: Final = b"too long\n"  # replaces a line that is; it is not JSON
 
 
 class Files:
     """The files of one replay, read once; `-` is standard input.
 
-    `broken` names those that end in the middle of their compressed data. `on_bytes` is told how many bytes of the files
-    were read since it was last told.
+    `broken` names files that end in the middle of their compressed data. `on_bytes` is told how many bytes of the files
+    were read since its last call.
     """
 
     def __init__(self, places: Sequence[Path], on_bytes: Callable[[int], None] = lambda _: None) -> None:
         self._places = tuple(places)
         self.broken: list[Path] = []
-        self.begun: list[tuple[int, str]] = []  # how many lines stood before each file that was begun, and its name
+        self.begun: list[tuple[int, str]] = []  # for each file begun, the number of lines before it, and its name
         self._on_bytes = on_bytes
 
     def check(self) -> None:
-        """Raise ConfigurationError for a file that is not there, and where standard input is to be read but cannot."""
+        """Raise ConfigurationError for a missing file, and if standard input is named but cannot be read."""
         for place in self._places:
             if place == STDIN:
                 continue
@@ -96,11 +95,11 @@ class Files:
                 begun.append(data[end:])
 
     def _read(self, place: Path, stream: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes]:
-        """Yield what is in a stream until it ends or breaks off, so many bytes at a time, and nothing at last."""
+        """Yield a stream's content in parts until it ends or breaks off, and at last an empty part."""
         parts: list[bytes] = []
         room = _BLOCK_BYTES
         try:
-            while part := stream.read1(room):  # `read` would lose what stands before a break
+            while part := stream.read1(room):  # `read` would lose what comes before a break
                 parts.append(part)
                 room -= len(part)
                 if not room:

@@ -1,8 +1,8 @@
-"""Puts exchanges into the order of their moments, with a look-ahead of an hour, and notes where that was not enough.
+"""Puts exchanges into the order of their times, with a look-ahead of an hour, and notes where that was not enough.
 
-Laws: what comes up to an hour late takes its place, so nothing that follows depends on the order of the lines; the
-clock of the replay never goes back. What comes later still, and a line that leaps ahead of all others by more than a
-day, stands where the clock then is, and is reported.
+Laws: a line up to an hour late takes its place, so what follows does not depend on the order of such lines; the clock
+of the replay never goes back. A line that is later still, or leaps ahead of all others by more than a day, counts at
+the clock's present time, and is reported.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _Turn = tuple[float, int, Item]
 
 
 class Jump(NamedTuple):
-    """A line whose moment is so many seconds ahead of where the clock was, or behind it (negative)."""
+    """A line whose time is so many seconds ahead of the clock, or behind it (negative)."""
 
     line: int
     seconds: float
 
 
 class InOrder(Generic[Item]):
-    """What waits for its moment; `jumps` are the first lines whose moment was not believed, `jumped` counts all."""
+    """Exchanges that wait for their time; `jumps` are the first lines with a time not believed, `jumped` counts all."""
 
     def __init__(self) -> None:
         self.jumps: list[Jump] = []
         self.jumped = 0
-        self.late = 0  # that came after a later one, and took their place
-        self._first: list[tuple[int, float, Item]] = []  # until there are enough to tell whose clock is right
-        self._waiting: deque[_Turn[Item]] = deque()  # that came when nothing later had, and so are in order
+        self.late = 0  # exchanges that came after a later one, and took their place
+        self._first: list[tuple[int, float, Item]] = []  # the first lines, until they tell whose clock is right
+        self._waiting: deque[_Turn[Item]] = deque()  # those that came before any later one, and so are in order
         self._late: list[_Turn[Item]] = []  # a heap of the others
         self._newest: float | None = None
         self._reached = 0.0
         self._leapt = False  # whether the line before leapt ahead
 
     def add(self, line: int, at: float, item: Item) -> Sequence[_Turn[Item]]:
-        """Take a line and return (moment, line, item) of those whose turn it is."""
+        """Take a line and return (time, line, item) of those whose turn has come."""
         newest = self._newest
         if newest is None:
             self._first.append((line, at, item))
@@ -71,7 +71,7 @@ class InOrder(Generic[Item]):
         return [*begun, *self._until(float("inf"))]
 
     def _begin(self) -> Sequence[_Turn[Item]]:
-        """Begin with the earliest of the first lines that is near the middle one: any one of them may have leapt."""
+        """Start the clock at the earliest of the first lines that is near the median: any of them may have leapt."""
         first, self._first = self._first, []
         moments = sorted(at for _, at, _ in first)
         middle = moments[(len(first) - 1) // 2]

@@ -1,7 +1,7 @@
-"""Spreads blocks of lines over processes and returns what they say in the order of the lines.
+"""Spreads blocks of lines over processes and returns what they hold, in the order of the lines.
 
-Laws: processes are spawned, so nothing of this one is in them but what they are told; few blocks are on their way at
-once, so a slow consumer holds up the reading and not the memory.
+Laws: processes are spawned, so they have nothing of this one but what they are told; few blocks are on their way at
+once, so a slow consumer slows the reading down and does not fill memory.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from proxy.replay.reading import Reader, Wants
 from proxy.replay.seen import Batch
 
 _AHEAD: Final = 4  # blocks on their way, for each process
-# How long a thread that feeds or hears the readers waits until it may go on, up to ten times for each block: as long as
-# Python has it, readers would wait for their next one.
+# How long a thread that feeds readers, or hears from them, waits for its turn, up to ten times for each block: with
+# Python's own interval, readers would have to wait for their next block.
 _TURN_S: Final = 0.0005
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
-_FEW: Final = 8  # blocks that are read sooner than other processes are there
+_FEW: Final = 8  # blocks that are read faster than other processes start
 
-_readers: list[Reader] = []  # the one of a reading process, made once
+_readers: list[Reader] = []  # in a reading process: its only reader
 
 
 class ReadingFailed(StillgateError):
-    """A process that reads has ended, for want of memory or by somebody's hand."""
+    """A reading process has ended: it was killed, or had too little memory."""
 
 
 def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]:
-    """Yield what each block says, in order; with one job, or little to read, this process reads.
+    """Yield what each block holds, in order; with one job, or little to read, this process reads by itself.
 
     Raises ReadingFailed, and ConfigurationError for patterns that cannot be used.
     """
@@ -53,7 +53,7 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
             yield reader.read(block)
         return
     if wants.patterns is not None:
-        load_pattern_sets(wants.patterns)  # what cannot be used is to be said here, once
+        load_pattern_sets(wants.patterns)  # so that an unusable one is reported here, once
     waiting: deque[Future[bytes]] = deque()
     with _readers_of(wants, jobs) as pool:
         for block in chain(begun, blocks):
@@ -66,8 +66,8 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
 
 @contextmanager
 def _readers_of(wants: Wants, jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield other processes that read, which end with this. Raises ReadingFailed."""
-    # Without the folder that this one was started in, whose modules would be taken for ours and for Python's.
+    """Yield other processes that read; they end with the context. Raises ReadingFailed."""
+    # Leave out the folder that this process was started in, whose modules could shadow ours and Python's.
     path = os.environ.get(_SAFE_PATH)
     os.environ[_SAFE_PATH] = "1"
     turn = sys.getswitchinterval()
@@ -97,8 +97,8 @@ def _read(block: bytes) -> bytes:
 
 
 def _taken(packed: bytes) -> Batch:
-    """Return the batch of another process of ours, set aside by the collector: it lives for long and has no cycles."""
-    gc.collect(0)  # so that no other garbage is set aside with it
+    """Return the batch from another process, frozen for the garbage collector: it lives long and has no cycles."""
+    gc.collect(0)  # so that no garbage is frozen with it
     gc.disable()
     try:
         batch: Batch = pickle.loads(packed)  # noqa: S301 - a process of ours has made it

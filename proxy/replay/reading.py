@@ -39,10 +39,10 @@ from proxy.store.memory import MemoryStore
 _SHORT_CHARS: Final = 256
 # Members that may be a short text of a prompt.
 _TEXTS: Final = frozenset({"input", "instructions", "prompt", "suffix", "system"})
-_LISTS: Final = frozenset({"include"})  # members that are lists and yet no texts
+_LISTS: Final = frozenset({"include"})  # members that are lists, but not of texts
 _LATEST: Final = 253_402_300_800.0  # the year 10000
-_OF_LATE: Final = 10_000  # addresses, and callers, that are known again
-_COUNT_MOST: Final = 10**9  # of tokens, as in answers that are served
+_OF_LATE: Final = 10_000  # addresses, and callers, that are remembered
+_COUNT_MOST: Final = 10**9  # tokens; the same as for answers that are served
 _EXPECTED: Final = "each line must be an object, an exchange or a record of a decision log"
 _NO_PRINTS: Final = np.empty(0, np.uint64)
 
@@ -52,7 +52,7 @@ class Wants:
     """What a reading process has to know; small, since each gets a copy.
 
     `fields` are those that the pack or the hunter reads; `released` is Unix seconds by model; `allow` names members of
-    requests that are taken beyond those that a dialect knows. Without a `prints_key` there are no prints.
+    requests to accept besides those that a dialect knows. Without a `prints_key` there are no prints.
     """
 
     fields: frozenset[str]
@@ -84,9 +84,9 @@ class Reader:
         self._max_letters = wants.max_letters
 
     def read(self, block: bytes) -> Batch:
-        """Return what the lines of a block say."""
+        """Return what the lines of a block hold."""
         lines: list[Line] = []
-        asked: dict[int, Exchange] = {}  # by the place of their line
+        asked: dict[int, Exchange] = {}  # by their line's place in the block
         for place, raw in enumerate(block[:-1].split(b"\n")):
             line, exchange = self._line(raw)
             lines.append(line)
@@ -140,7 +140,7 @@ class Reader:
     def _look(
         self, dialect: Dialect, body: dict[str, Any], at: float, caller: Caller, peer: str, agent: str
     ) -> tuple[Request, Exchange]:
-        """Return what was asked for, whose fields are those of the exchange: nobody has told them yet."""
+        """Return the request and its exchange, which share their fields; `_inspect` fills these in."""
         call = dialect.call(body)
         texts = list(dialect.texts(call))
         size = read_bytes(call, len(orjson.dumps(body)), texts)
@@ -148,9 +148,9 @@ class Reader:
         return Request(_without_texts(call), size, exchange.fields, exchange.unknown), exchange
 
     def _inspect(self, asked: Mapping[int, Exchange], lines: list[Line]) -> None:
-        """Tell the fields of requests, and which of them a detector failed to tell.
+        """Fill in the fields of requests, and note those that a detector failed to tell.
 
-        One detector after the other: by turns, each would find little of its own in the processor's cache.
+        Each detector runs over all requests before the next: in turns, each would find its data out of the CPU's cache.
         """
         wanted = self._wanted
         told: list[dict[str, Value]] = [{} for _ in asked]
@@ -223,7 +223,7 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
 
 
 def _no_object(raw: bytes) -> str:
-    """Return what is wrong with a line that holds no JSON object, nothing if it holds one."""
+    """Return what is wrong with a line that holds no JSON object; empty if it holds one."""
     try:
         found = orjson.loads(raw)
     except orjson.JSONDecodeError as wrong:
@@ -248,7 +248,7 @@ def _count(row: dict[str, Any], name: str, default: int, within: str) -> int:
 
 
 def _without_texts(call: Call) -> Call:
-    """Return a call with what actions change of it, and of the ids that it names one that no other upstream knows."""
+    """Return a call with only what actions change, and at most one of its ids: one that no other upstream knows."""
     body = {
         name: value for name, value in call.body.items() if name in _LISTS or (name not in _TEXTS and _is_short(value))
     }
@@ -260,7 +260,7 @@ def _without_texts(call: Call) -> Call:
 
 
 def _instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return what is left of a body once it has one more instruction: another, without it as without all texts."""
+    """Return a copy of a body, as if with one more instruction: like all texts, it is left out."""
     del text
     return {**body}
 

@@ -1,7 +1,7 @@
-"""Judges the records of a decision log by a pack: the engine alone, with the fields and counts that they have.
+"""Judges the records of a decision log by a pack, with the engine alone, from the fields and counts in them.
 
-Records have no prompt and no usage: nothing is hunted and no quota is asked. A rule that reads what the record of an
-exchange cannot say is left out for it, as in `proxy.hindsight`.
+Records have no prompt and no usage: nothing is hunted and no quota is asked. For an exchange whose record lacks what a
+rule reads, that rule is left out, as in `proxy.hindsight`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class CannotTell(Exception):
 
 
 class RecordedJudging:
-    """One pack at work on records; `untold` counts, by the id of a rule, an exemption or a quota, the exchanges for
-    which it had to be left out and might have mattered.
+    """One pack applied to records; `untold` counts, by the id of a rule, exemption or quota, the exchanges for which it
+    was left out though it might have mattered.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RecordedJudging:
         self._sights: dict[tuple[str, frozenset[str], frozenset[tuple[str, bool]]], tuple[Sight, Decider]] = {}
 
     async def judge(self, logged: Logged) -> tuple[Exchange, Decision]:
-        """Decide about a recorded exchange that a pack was asked about. Raises CannotTell."""
+        """Decide about a recorded exchange that some pack judged. Raises CannotTell."""
         if logged.cut:
             raise CannotTell(CUT)
         found = self._sight_of(logged)
@@ -96,7 +96,7 @@ class RecordedJudging:
 
 
 def _call(logged: Logged, fields: Fields) -> Call:
-    """Return the call as far as the fields tell: what the actions look at."""
+    """Return the call as far as the record's fields tell: enough for what actions look at."""
     most = cast("int", fields["request.max_output_tokens"])
     body: dict[str, Any] = {"model": logged.model}
     if fields["request.logprobs"]:

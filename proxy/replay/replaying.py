@@ -1,9 +1,9 @@
 """Replays traffic: blocks of lines in, decisions and findings out, on a clock that the lines move.
 
 Laws:
-- The same lines give the same decisions and findings, whatever the number of processes that read them, and also if
-  some come up to an hour late, or twice: a line that was there before is answered as it was then and counts once.
-- Nothing sleeps, and nothing is asked that is outside of this process.
+- The same lines give the same decisions and findings, however many processes read them, and even if some come up to an
+  hour late, or twice: a repeated line is answered as it was the first time, and counts once.
+- Nothing sleeps, and nothing outside of this process decides anything.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOT_JUDGED = "no pack was asked about it"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """All that takes part; `clock` stands at or before the first line."""
+    """All that takes part in a replay; `clock` is at or before the first line's time."""
 
     clock: VirtualClock
     judging: Judging
@@ -54,7 +54,7 @@ class Replay:
     def run(self, batches: Iterable[Batch]) -> Summary:
         """Replay everything and return what came of it.
 
-        Nothing here ever waits, so a task that is cancelled, as `asyncio.run` does for Ctrl-C, would go on to its end.
+        Nothing here ever waits, so cancelling a task, as `asyncio.run` does for Ctrl-C, would not stop it.
         """
         loop = asyncio.new_event_loop()
         try:
@@ -89,7 +89,7 @@ class Replay:
         return summary
 
     def _pass(self, number: int, line: Unreadable | Other) -> None:
-        """Take a line that is no exchange."""
+        """Note a line that is no exchange."""
         stage = self._stage
         if isinstance(line, Unreadable):
             stage.summary.note_unreadable(number, line.why)
@@ -99,7 +99,7 @@ class Replay:
             stage.decisions.put(number, None)
 
     async def _take(self, at: float, number: int, waiting: _Waiting) -> None:
-        """Decide about one exchange whose moment has come."""
+        """Decide about one exchange whose turn has come."""
         stage, summary = self._stage, self._stage.summary
         self._move_to(at)
         line, prints = waiting

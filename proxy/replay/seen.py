@@ -1,7 +1,7 @@
-"""What is kept of one line of traffic once it was read: small, and all that engine and hunter need.
+"""What is kept of one line of traffic once it is read: little, but all that engine and hunter need.
 
-Laws: no text of a prompt is in here, so nothing large travels between processes; what a line says of its caller and its
-answer is checked for its type, once.
+Laws: no text of a prompt is in here, so nothing large travels between processes; types of what a line says about its
+caller and answer are checked once, before it gets here.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Caller(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What was asked for. The body of the `call` has the members that actions change: all but texts and lists.
+    """What was asked for. The body of `call` has only the members that actions change: all but texts and lists.
 
-    `fields` are those that the request tells and that somebody wants, `unknown` those that a detector failed to tell.
+    `fields` are the wanted ones that the request tells, `unknown` those that a detector failed to tell.
     """
 
     call: Call
@@ -43,7 +43,7 @@ class Request(NamedTuple):
 class Seen(NamedTuple):
     """One exchange as it was recorded. `at` is Unix seconds.
 
-    `twin` tells lines of one caller and moment apart. Without a `request` it was none, as `refused` says.
+    `twin` tells apart lines of the same caller and time. Without a `request`, none could be read, as `refused` says.
     """
 
     at: float
@@ -74,8 +74,8 @@ Line = Seen | Logged | Unreadable | Other
 class Batch(NamedTuple):
     """The lines of one block, in order; `prints` of line `n`, if wanted, are `prints[ends[n - 1] : ends[n]]`.
 
-    They are a sample; `every` has all of them by the line, where the sample leaves some out, and `single` of each line
-    the print of its question and that of the whole.
+    They are a sample; `every` has all prints of a line, by its place, if the sample leaves some out; `single` has the
+    print of each line's question and that of the whole prompt.
     """
 
     lines: list[Line]

@@ -1,4 +1,4 @@
-"""Joins a replay with what production decides with: its detectors, counters, flags, quotas and hunter."""
+"""Builds a replay from the parts that decide in production: detectors, counters, flags, quotas and hunter."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from proxy.rules.signals.book import SignalBook
 from proxy.settings.upstreams import Model
 from proxy.store.memory import MemoryStore
 
-# Of each purpose its own, 32 bytes: traffic is replayed with the text at hand, so nothing is secret here, and the same
-# traffic gives the same prints again.
+# A fixed key of 32 bytes for each purpose: whoever replays traffic has its text, so nothing is secret here, and the
+# same traffic always gives the same prints.
 _SEALS_KEY: Final = b"replay: the seals of reasoning..."[:32]
 _MEMBERS_KEY: Final = b"replay: members of signals......"[:32]
 _PRINTS_KEY: Final = b"replay: the prints of prompts..."[:32]
@@ -51,7 +51,7 @@ _LINKS_KEY: Final = b"replay: what links accounts....."[:32]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a replay is made of; `hunter` makes the one of a pack that has campaigns, None: nothing is hunted."""
+    """What a replay is made from; `hunter` makes the hunter for a pack with campaigns, None: nothing is hunted."""
 
     pack_file: Path
     pack: Pack
@@ -61,7 +61,7 @@ class Scene:
 
 
 def wants_of(scene: Scene) -> Wants:
-    """Return what the processes that read have to know."""
+    """Return what reading processes have to know."""
     table, pack, settings = field_table(), scene.pack, scene.settings
     engine = Engine(pack, table, SignalBook(_MEMBERS_KEY), FlagBook(), Mode(settings.max_mode))
     hunting = _hunts(scene)
@@ -82,12 +82,12 @@ def stage_of(scene: Scene, wants: Wants, decisions: IO[bytes] | None, findings: 
     clock, summary, flags = VirtualClock(0.0), Summary(), FlagBook()
     max_mode = Mode(settings.max_mode)
     engine = Engine(pack, table, SignalBook(_MEMBERS_KEY), flags, max_mode)
-    # What reads prompts has done so when a line was read; what remembers is asked here.
+    # Detectors that read prompts ran when a line was read; those that remember are asked here.
     made = build(MemoryStore(clock), wants.seals_key, wants.released, (), content=Content(()))
     names = LinkNames(_LINKS_KEY)
     book = CampaignBook(names)
     containment = Containment(pack, book, max_mode) if _hunts(scene) else None
-    # But for who remembers seals: none is ever issued here, so that none is foreign.
+    # All but the one that remembers seals: none is ever issued here, so none may count as foreign.
     remembering = [
         each
         for each in made

@@ -31,13 +31,12 @@ class Campaign(NamedTuple):
 
 @dataclass(slots=True)
 class Summary:
-    """Every line is one of `effects` (decided), `unreadable`, `refused` (no request that a dialect takes, or of a
-    decision log, but no pack was asked about it) and `passed` (of a decision log, but no exchange).
+    """Every line counts as one of `effects` (decided), unreadable, `refused` (a request that no dialect takes, or a
+    record of an exchange that no pack judged) and `passed` (a record that is no exchange).
 
-    `by` counts what denied or degraded, `shadow_rungs` where exchanges stood with rules in shadow. `unreadable` names
-    the first, `duplicates` are exchanges that were there before, `late` those that took their place among others.
-    `untold` are rules and quotas that records of a decision log could not be asked about. Times are Unix seconds of the
-    traffic.
+    `by` counts what denied or degraded, `shadow_rungs` where exchanges stood with rules in shadow. `unreadable` has the
+    first unreadable lines, `duplicates` counts repeated exchanges, `late` those that came after a later one. `untold`
+    are rules and quotas that could not be asked about records of a decision log. Times are Unix seconds of the traffic.
     """
 
     lines: int = 0
@@ -69,12 +68,12 @@ class Summary:
             self.unreadable.append(Fault(line + 1, why))
 
     def place(self, line: int) -> str:
-        """Return where a line is, counted from 0 over all files: in which, and which of its own, from 1."""
+        """Return the place of a line, counted from 0 over all files: its file, and its number there, from 1."""
         before, file = [begun for begun in self.files if begun[0] <= line][-1]
         return f"{file}:{line - before + 1}"
 
     def note_grown(self, grown: Grown) -> None:
-        """Take a campaign that was reported or grew."""
+        """Note a campaign that was reported or grew."""
         finding = grown.finding
         before = self.campaigns.get(finding.id)
         since = grown.at if before is None else before.reported_at

@@ -1,8 +1,8 @@
-"""Writes what was decided, one line for each line of traffic in its order, and what was found.
+"""Writes decisions, one line for each line of traffic in its order, and findings.
 
 A decision: `line` (from 0), `account`, `effect`, `actions` (what was really changed), `by` (`quota:ID`, `rung:NAME` or
-null), and where there is something to say `rung`, `score`, `template`, `cluster`, `fired`, `shadow_rung`,
-`shadow_fired`, `reasons`, `duplicate`, `error`.
+null), and those of `rung`, `score`, `template`, `cluster`, `fired`, `shadow_rung`, `shadow_fired`, `reasons`,
+`duplicate` and `error` that are not empty.
 A finding, each time a campaign is reported or grows: `ts`, `campaign`, `accounts` (those that joined), `members` (how
 many it has now), `rule`, `confidence`, `sought`, `evidence` (sentences), `exposure`.
 """
@@ -25,14 +25,14 @@ _FEW: Final = 1_000  # lines gathered for one write
 
 
 def _by_of(decision: Decision) -> str | None:
-    """Return what decided, None for a plain allow."""
+    """Return what decided, None for a plain allow: see `by` above."""
     if decision.denial is not None:
         return f"quota:{decision.denial.quota.id}"
     return f"rung:{decision.by}" if decision.by else None
 
 
 def decision_row(exchange: Exchange, decision: Decision) -> dict[str, Any]:
-    """Return the row of a decision, its line aside."""
+    """Return the row of a decision, without its line's number."""
     row: dict[str, Any] = {
         "account": exchange.principal.account,
         "effect": decision.effect.value,
@@ -58,7 +58,7 @@ def decision_row(exchange: Exchange, decision: Decision) -> dict[str, Any]:
 
 
 def error_row(account: str, why: str) -> dict[str, Any]:
-    """Return the row of a line about which nobody could decide."""
+    """Return the row of a line that could not be decided."""
     return {"account": account, "effect": Effect.DENY.value, "actions": (), "by": None, "error": why}
 
 
@@ -79,7 +79,7 @@ def finding_row(grown: Grown) -> dict[str, Any]:
 
 
 class InLines:
-    """Rows in the order of their lines, whatever the order in which they come."""
+    """Writes rows in the order of their lines, in whatever order they come."""
 
     def __init__(self, file: IO[bytes] | None) -> None:
         self._file = file
@@ -88,7 +88,7 @@ class InLines:
         self._ready: list[bytes] = []
 
     def put(self, line: int, row: Mapping[str, Any] | None) -> None:
-        """Take the row of a line; None: the line is none of traffic and has no row."""
+        """Take the row of a line; None: the line is no traffic and has no row."""
         if self._file is None:
             return
         self._waiting[line] = b"" if row is None else orjson.dumps({"line": line, **row}) + b"\n"
@@ -114,7 +114,7 @@ class InLines:
 
 
 def _reasons(decision: Decision) -> list[str]:
-    """Return why rules fired, and of what acts why it is there."""
+    """Return the reasons of the rules that fired, and of the flags that act."""
     judgement = decision.judgement
     flags = judgement.enforced.flags if decision.rung is not None else ()
     return list(dict.fromkeys([*judgement.reasons, *[flag.reason for flag in flags if flag.reason]]))[:_REASONS]
