@@ -1,7 +1,7 @@
 """Dense numbers for 64-bit keys, many at a time: a hash table in two numpy arrays.
 
-A Python dict of ten million integers takes a gigabyte and a microsecond a look-up when it is cold; this takes eight
-bytes a key and four a slot, of which a third to two thirds are taken, and some 50 ns.
+A Python dict of ten million integers takes a gigabyte and, when cold, a microsecond a look-up. This takes eight bytes a
+key and four a slot, with a third to two thirds of the slots taken, and some 50 ns a look-up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Keys = NDArray[np.uint64]
 Numbers = NDArray[np.int32]
 
 _FIRST_BITS = 12
-_AT_ONCE = 1 << 18  # keys that are placed at once: what is needed on the way takes some 40 bytes each
+_AT_ONCE = 1 << 18  # keys that are placed at once, at some 40 bytes each meanwhile
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads keys that differ in few bits
 _NONE = np.int32(-1)
 
@@ -81,7 +81,7 @@ class Ids:
         kept = self._keys[numbers]
         self._keys = kept if len(kept) else np.zeros(1, np.uint64)
         self._count = len(kept)
-        self._numbers = np.zeros(0, np.int32)  # gone before the new ones are there
+        self._numbers = np.zeros(0, np.int32)  # frees the old slots before the new ones are made
         self._resize(max(_FIRST_BITS, _slots_for(self._count).bit_length()))
         self._place(0)
 
@@ -106,7 +106,7 @@ class Ids:
             slots = self._slots(self._keys[numbers])
             while len(numbers):
                 free = self._numbers[slots] < 0
-                # Of several that want one slot the last written has it; the others go on to the next.
+                # If several keys want one slot, the last written gets it; the others go on to the next slot.
                 self._numbers[slots[free]] = numbers[free]
                 lost = self._numbers[slots] != numbers
                 numbers, slots = numbers[lost], (slots[lost] + 1) & self._mask

@@ -44,7 +44,7 @@ class Ledger:
         return len(self.rows)
 
     def fresh(self, events: Sequence[Event]) -> list[Event]:
-        """Return those that were not told before, as far as is remembered."""
+        """Return the events that were not told before, as far as is remembered."""
         marks = np.array([_mark(event.at, event.account, event.question) for event in events], np.uint64)
         slots = (marks >> np.uint64(64 - _SEEN_BITS)).astype(np.int64)
         new = self._seen[slots] != marks
@@ -53,7 +53,7 @@ class Ledger:
         return events if new.all() else [event for event, fresh in zip(events, new.tolist(), strict=True) if fresh]  # type: ignore[return-value]
 
     def see(self, events: Sequence[Event], accounts: Numbers) -> None:
-        """Add exchanges; `accounts` are the numbers of theirs."""
+        """Add exchanges; `accounts` are their accounts' numbers."""
         self.rows.add(
             len(events),
             at=[event.at for event in events],
@@ -96,9 +96,9 @@ class Ledger:
         return self.rows.arrays()
 
     def restore(self, arrays: dict[str, NDArray[Any]], name: Callable[[int], str]) -> None:
-        """Take what `arrays` returned, or did when it did not tell yet what was reasoning, or which answers are whole.
+        """Take what `arrays` returned, also in older versions, without reasoning tokens or which answers are whole.
 
-        `name` returns an account's name, to know what is told again.
+        `name` returns an account's name, to recognise events that are told again.
         """
         self.rows.restore({"reasoning": np.zeros(len(arrays["at"]), np.int32), "whole": arrays["delivered"], **arrays})
         columns = [self.rows[key][-len(self._seen) :].tolist() for key in ("at", "account", "question")]

@@ -16,14 +16,14 @@ from proxy.hunter.grouped import Grouped
 from proxy.hunter.ids import Ids, Numbers, joined
 
 PEER, PREFIX = "peer", "peer_prefix"
-# What addresses, traits and families of evidence are called: an attribute of such a name is another thing.
+# Names of addresses, traits and families of evidence: an attribute of the same name must be told apart from them.
 _TAKEN = frozenset({PEER, PREFIX, "text", "age", "opened", "client", "volume", "rhythm", "output", "payload", *WISHES})
 _BESIDE = " (attribute)"
-# Of one account, addresses with their networks, and as many of all else: who connects from ever new addresses is known
-# by the first sixteen of them, and by whatever he pays with later.
+# Of one account, addresses with their networks, and as many of everything else: an account that connects from ever new
+# addresses is known by the first sixteen of them, and by whatever it pays with later.
 _LINKS_OF_ACCOUNT = 32
 _ADDRESSES, _OTHER = (1 << 16) - 1, 1 << 16  # a count has those of addresses in its lower half
-# Pairs, at about 220 bytes each where hardly anybody has what another has; of more this part is kept.
+# The most pairs, at about 220 bytes each if hardly anything is shared; of more, this part is kept.
 LINKS_MOST = 2_500_000
 _KEPT_PART = 0.8
 
@@ -32,7 +32,7 @@ _CameWith: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]  # an address, an
 
 
 def kind_of(attribute: str) -> str:
-    """Return the kind of links that an attribute makes: its name, told from what else is called so."""
+    """Return the kind of links that an attribute makes: its name, changed if something else has the same name."""
     return attribute + _BESIDE if attribute in _TAKEN else attribute
 
 
@@ -92,7 +92,7 @@ class Links:
         return self.pairs["token"][chosen], self.pairs["account"][chosen]
 
     def held_by(self, accounts: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
-        """Return the pairs of these accounts, which are told by number, as tokens and accounts."""
+        """Return the pairs of these accounts (a mask by number), as tokens and accounts."""
         rows = self._by_account.rows_of(self.pairs["account"], accounts)
         return self.pairs["token"][rows], self.pairs["account"][rows]
 
@@ -126,7 +126,7 @@ class Links:
         return {**self.pairs.arrays(), **{key: pack_names(value.known) for key, value in names.items()}}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take what `arrays` returned, also where attributes were not told from what else is called so."""
+        """Take what `arrays` returned, also in older versions, where attributes kept names that others have."""
         self.pairs.restore({name: arrays[name] for name in self.pairs.arrays()})
         self._kinds = Names([_told_apart(kind) for kind in unpack_names(arrays["kinds"])])
         parted = (token.partition("\0") for token in unpack_names(arrays["tokens"]))
@@ -134,7 +134,7 @@ class Links:
         self._index()
 
     def _new(self, event: Event, account: int, latest: _CameWith | None) -> list[tuple[str, str]]:
-        """Return kinds and values that an account may have by an exchange, and had not by its `latest`."""
+        """Return the kinds and values that an exchange adds to what the account's `latest` one came with."""
         count, found = self._counts.get(account, 0), list[tuple[str, str]]()
         if (latest is None or event.peer != latest[0]) and count & _ADDRESSES < _LINKS_OF_ACCOUNT:
             found += [(PEER, event.peer), (PREFIX, event.prefix)]
@@ -152,7 +152,7 @@ class Links:
             self._counts[account] = self._counts.get(account, 0) + one
 
     def _telling(self, most: int) -> NDArray[np.intp]:
-        """Return so many pairs that tell most, in their order."""
+        """Return the places of the `most` pairs that tell most, in their order."""
         tokens, owners = self.pairs["token"], joined(self.pairs["account"], self.pairs["kind"])
         count = len(tokens)
         tell = np.where(np.bincount(tokens)[tokens] > 1, 2, 0)

@@ -1,9 +1,9 @@
 """What the last look at each group found, and which groups have to be looked at again.
 
 A look takes time that grows with what a group sends. A small group is looked at in every round; a large one when it has
-grown by a fiftieth, so that each of its exchanges pays for the look at fifty. A finding that goes on is looked at also
-when somebody new sends its text, who is contained until he was seen to be a stranger, and when it has to be told again;
-and now and then all are, since what is usual changes too.
+grown by a fiftieth, so that each of its exchanges pays for looking at fifty. A finding that goes on is also looked at
+when it has to be told again, and when somebody new sends its text, who stays contained until seen to be a stranger. Now
+and then all groups are looked at, since what is usual changes, too.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SMALL = 100_000  # uses of prints: some two thousand exchanges
 
 class _Look(NamedTuple):
     found: Named
-    members: int  # that it had in the end: some of those found may fit another group better
+    members: int  # that it kept: some of those found may fit another group better
     size: int
-    senders: int  # of what most send of its text
+    senders: int  # of the prints that most of its members send
 
 
 class Looks:
@@ -34,7 +34,7 @@ class Looks:
 
     def __init__(self) -> None:
         self._last: dict[str, _Look] = {}
-        self._overdue: dict[str, Finding] = {}  # what was looked at when it should have been told again, as told then
+        self._overdue: dict[str, Finding] = {}  # findings that were looked at as overdue, as last told
 
     def forget(self) -> None:
         """Let every group be looked at again."""
@@ -43,7 +43,7 @@ class Looks:
     def renew(
         self, groups: Iterable[Suspect], overdue: Callable[[Finding], bool], postings: Postings, accounts: Accounts
     ) -> None:
-        """Let findings that should have been told again by now be looked at, once each, if they go on."""
+        """Have findings that should have been told again by now looked at, once each, if they go on."""
         for group in groups:
             last, told = self._last.get(group.id), group.finding
             if last is None or told is None or self._overdue.get(group.id) is told or not overdue(told):
@@ -57,7 +57,7 @@ class Looks:
         last = self._last.get(group.id)
         if last is None or last.size < _SMALL:
             return True
-        joined = len(group.core) - last.members  # by what came to notice since
+        joined = len(group.core) - last.members  # added by suspicions since
         new = _size(group, postings, accounts) - last.size
         if joined * _GROWTH >= last.members or new * _GROWTH >= last.size:
             return True
@@ -73,7 +73,7 @@ class Looks:
         return None if last is None else last.found.used
 
     def note(self, found: list[Named], kept: list[Named], postings: Postings, accounts: Accounts) -> list[Named]:
-        """Take what was found in a round, and what was kept of it: fresh are those of whom either is new."""
+        """Note what was found in a round, and what was kept of it; return this, `fresh` where either is new."""
         by_id = {entry.group.id: entry for entry in found}
         looks: dict[str, _Look] = {}
         told: list[Named] = []

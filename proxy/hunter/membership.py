@@ -1,6 +1,6 @@
-"""Who belongs to a case: an account is compared with those already in it and with everybody else, trait by trait.
+"""Who belongs to a case: each account is compared with those already in it and with all others, trait by trait.
 
-Text says who may belong; it never says who does. Each trait is capped, so that one coincidence makes nobody a member.
+Text says who may belong, never who does. Each trait is capped, so that one coincidence makes nobody a member.
 Honest users of the same prompt are told apart by `mixture`.
 """
 
@@ -34,7 +34,7 @@ class Tie(NamedTuple):
 def judge_members(candidates: Candidates, core: Numbers) -> tuple[Floats, list[Tie]]:
     """Return how well each candidate fits those of the core that belong together, in all and trait by trait.
 
-    Those who fit are the core of the next round, until nothing changes; without anybody who fits, nobody does.
+    Those who fit are the next round's core, until nothing changes; if nobody fits, nobody belongs.
     """
     count = len(candidates.accounts)
     inside = of_core(candidates.accounts, core)
@@ -60,7 +60,7 @@ def of_core(accounts: Numbers, core: Numbers) -> NDArray[np.bool_]:
 
 def _ties(candidates: Candidates, inside: NDArray[np.bool_]) -> list[Tie]:
     members, held = part_of(inside.astype(np.float64)), candidates.held
-    # Who sends other work besides gets answers to that as well.
+    # Accounts that send other work besides get answers to that as well.
     parts = parts_of(candidates.parts, inside)
     ties = [
         Tie("age", capped(candidates.ages.compared(members))),

@@ -1,20 +1,20 @@
-"""Tells the users of one text apart into members of a case and others who merely use it too.
+"""Divides the users of one text into members of a case and others who merely use the text, too.
 
-Everybody who has the text is a member, whose traits are as those of the other members, or somebody else, whose traits
-are as is usual. How likely each is a member follows from what is known of the members, and that from how likely each
-is one: both are found in turns, by expectation and maximisation for a mixture of two (Dempster, Laird and Rubin 1977).
+Every user of the text is either a member, with traits like the other members', or somebody else, with usual traits. How
+likely each is a member follows from the members' traits, and these from how likely each is a member: both are found in
+turns, by expectation-maximisation for a mixture of two (Dempster, Laird and Rubin 1977).
 
 This is a second opinion beside `membership`, which compares with everybody and so takes honest users of a public text
-for members, since they are in the case from the beginning. The mixture alone draws in strangers who are a little like
-many others; so whoever belongs has to be unlike strangers, and unlike other users of the text.
+for members, since they are in the case from the beginning. The mixture alone would draw in strangers who are a little
+like many others; so a member has to be unlike strangers and unlike other users of the text.
 
 Laws:
-- What goes with a text, its other users have as well: the client that has it built in, the length of its answers, how
-  much one sends. There an account is compared with what is usual or with the others, whichever is more like it.
-- What goes with an account (when it was opened, what it shares) is compared with what is usual only, and others are
-  never taken to be more even than people are: so they cannot take over a part of a campaign, as its second batch.
-- How much the text itself says follows from how many members there are for each other user of it: where there are no
-  others, who has the text belongs; where there are many, it says nothing or speaks against.
+- Traits that come with a text are shared by its other users: the client that has it built in, the length of its
+  answers, how much one sends. In these an account is compared with the usual or with the others, whichever is closer.
+- Traits of the account (when it was opened, what it shares) are compared only with the usual, and the others are never
+  taken to be more even than people are: so they cannot absorb a part of a campaign, such as its second batch.
+- How much the text itself says follows from the number of members for each other user of it: if there are no others,
+  whoever has the text belongs; if there are many, it says nothing or speaks against it.
 - Each trait is capped, so that one coincidence makes nobody a member; nobody vouches for himself.
 """
 
@@ -34,7 +34,7 @@ from proxy.hunter.traits import DOUBT, MOST_OF_TRAIT, by_text, capped, parts_of
 # Enough for most cases to settle; the next judging goes on from the members of this one.
 _ROUNDS = 12
 _SETTLED = 0.02  # of a probability
-# A deviation of which part of the usual one is believed at least, however alike a few accounts are.
+# The least deviation believed, as a part of the usual one, however alike a few accounts are.
 _EVENEST = 0.25
 _AS_PEOPLE = 1.0
 _HALF = 0.5
@@ -62,8 +62,7 @@ _Trait = Callable[[Part, Part], Floats]
 def unlike_users(candidates: Candidates, text: Kinds, inside: NDArray[np.bool_]) -> Floats:
     """Return how much better each candidate fits the members than the other users of the `text`, in nats.
 
-    At first those `inside` are taken for the members and the rest for the others, and nobody knows how many there are
-    of each.
+    It begins with those `inside` as members and the rest as others, without assuming how many there are of each.
     """
     traits = _traits(candidates, inside)
     members, others = part_of(inside.astype(np.float64)), part_of((~inside).astype(np.float64))
@@ -116,7 +115,7 @@ def _by_link(held: Held, count: int) -> _Trait:
 
     def weights(members: Part, _: Part) -> Floats:
         part = members.each[held.holders]
-        # How many members hold the pair, or the token with another tenant: many who hardly belong vouch for nobody.
+        # Members are those that are rather in than out: many who hardly belong must not vouch for anybody.
         having, tenants = held.tenants(part >= _HALF)
         linked = (tenants > having)[held.pair]
         share = ((part * linked).sum() + DOUBT * usual) / (part.sum() + DOUBT)

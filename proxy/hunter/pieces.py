@@ -1,10 +1,10 @@
-"""What makes accounts send about as much as each other without anybody who deals out work among them.
+"""Why accounts may send about equally much although nobody deals out work among them.
 
-Whoever sits down to a conversation, a game or the set-up of a tool sends some more exchanges before he rises, and
-whoever has a list works through it: neither decides anew each time. Evenness that comes of that tells of the thing
-that is used, not of one hand behind all who use it. So does that of jobs at full hours, of what a feed sends to all,
-and of programs that try again while something is down. And who rests at hours of his own sends as much as a quota or a
-habit of his allows: work that is dealt out is dealt to all by one clock.
+People who sit down to a conversation, a game or the set-up of a tool send several exchanges before they rise, and those
+with a list work through it: they do not decide anew each time. Such evenness comes from the thing that is used, not
+from one hand behind all users. The same holds for jobs at full hours, for what a feed sends to all, and for programs
+that retry while something is down. And accounts that rest at hours of their own send what their own quota or habit
+allows: work that is dealt out is dealt to all by one clock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from proxy.hunter.hours import hour_of, moment_of
 from proxy.hunter.ids import Numbers
 from proxy.hunter.traits import median
 
-# A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
+# A question that at least this part of the accounts ask is on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
 _ON_A_LIST = 0.2
 _ALL_BUT_BITS = np.uint64(64 - 16)
@@ -30,8 +30,8 @@ _OFTEN = 0.1
 _TRIED = 3  # times that anybody may try one question
 _GLANCE = 256  # exchanges, of which half ask something new where there are not but a few prompts
 _ACCOUNT = (1 << 32) - 1
-# Whoever reads an answer goes on within some minutes; whoever was away for longer has come anew. And whoever goes on
-# for more than half an hour does not merely play on, or set something up.
+# People who read an answer go on within some minutes; after a longer break a new sitting begins. And whoever goes on
+# for more than half an hour is not merely playing on, or setting something up.
 _PAUSE_S = 600
 _SITTING_S = 1800
 _SECONDS_BITS = 40
@@ -40,20 +40,20 @@ _NEARLY_LONGEST = 0.95  # of the times from first to last
 _HOURS, _REST_HOURS, _AT_REST = 24, 8, 0.3
 _SEEN = 8  # accounts by whom it is known whether they come back
 _WAITED_S = 86_400  # from the opening of an account to its first exchange: who has one in order to use it is sooner
-# Moments in which half of the accounts are active, and that are no more of the time than this: what is done then, each
-# does for himself, while work that is dealt out goes to one at a time. What is set off is done at once, or in minutes.
+# Spans in which half of the accounts are active, and that make up at most this part of the time: then each acts for
+# itself, while dealt-out work goes to one account at a time. What is set off is done at once, or within minutes.
 _MOMENTS_S, _OF_THE_TIME = (60, 600), 0.25
 _ONLY = 0.9  # who sends other things besides may do that at hours of his own
-# A workshop is over within an afternoon; now and then somebody tries more of it at home. And who follows a recipe asks
-# so often: accounts that were opened to take more than that are found within hours.
+# A workshop is over within an afternoon; a few try more of it at home. And people who follow a recipe ask this many
+# times at most: accounts that were opened to take more than that are found within hours.
 _SESSION_S, _LATER, _OF_A_RECIPE = 18_000.0, 0.05, 16
 
 
 def exchanges_in_a_sitting(case: Case) -> Floats:
-    """Return how many exchanges there are for each sitting of those alike, a long one counting for as many as fit in.
+    """Return for each of those alike its exchanges a sitting; a long sitting counts for as many as fit into it.
 
-    Each by his own: whoever sets a tool up in one sitting, and has ten exchanges of it, did not sit down as often as
-    somebody who asks ten times on ten days. Of whom no exchange is held, what is so of all.
+    Each account by its own: one that sets up a tool in one sitting of ten exchanges did not sit down as often as one
+    that asks ten times on ten days. An account without held exchanges has the mean of all.
     """
     at, accounts = case.rows["at"], case.rows["account"]
     if not len(at):
@@ -71,10 +71,10 @@ def exchanges_in_a_sitting(case: Case) -> Floats:
 
 
 def have_served(case: Case) -> NDArray[np.bool_]:
-    """Tell which of those alike have been at it for as long as others ever are, if most have; or else all.
+    """Tell which of those alike began as long ago as nearly the longest that any is at work; all, if these are few.
 
-    Accounts that relieve each other are each at work for a while only, and whoever has just begun has yet to send what
-    the others did. Of those who stay hardly any has been there for as long as they are.
+    Accounts that relieve each other each work for a while only, and one that has just begun has yet to send what the
+    others did. Of accounts that stay, hardly any has served as long as it will.
     """
     rows = case.accounts.rows
     first, last = rows["first"][case.alike], rows["last"][case.alike]
@@ -85,7 +85,7 @@ def have_served(case: Case) -> NDArray[np.bool_]:
 def one_list(case: Case) -> bool:
     """Tell whether they work through one list, each a good part of it, as a class or the users of a benchmark do.
 
-    That makes them even without anybody who deals out work; and work that is dealt out is divided.
+    That makes them even although nobody deals out work; and work that is dealt out is divided.
     """
     questions, accounts = case.rows["question"], case.rows["account"]
     asked, begun = _of_a_list(case)
@@ -99,10 +99,10 @@ def one_list(case: Case) -> bool:
 
 
 def asked_again(case: Case) -> bool:
-    """Tell whether most of what they send is the same few prompts, each as a whole, however often each of them has it.
+    """Tell whether most of what they send is the same few whole prompts, however often each of them sends these.
 
-    All that goes with one question is as long each time then; with ever new material before it, it is not. Of what was
-    denied nobody knows how long it was.
+    Then a prompt with the same question has the same length each time; with ever new material before the question it
+    has not. Denied exchanges have no known length.
     """
     questions, accounts, sizes = (case.rows[name] for name in ("question", "account", "input"))
     if len(distinct(questions[:_GLANCE])) > _HALF * len(questions[:_GLANCE]):
@@ -114,10 +114,10 @@ def asked_again(case: Case) -> bool:
 
 
 def drawn(case: Case) -> bool:
-    """Tell whether chance deals out to each what may be on one list: he comes back to it, and then goes on to new ones.
+    """Tell whether chance draws the questions of each from what may be one list: old ones return amid new ones.
 
-    Whoever works through a list tries a question until he is done with it, and may begin anew when he is through. So
-    until then one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
+    People who work through a list try a question until it is done, and may begin again at the end. Before that, going
+    back in one of ten exchanges would be a lot for them, and so would half as often as by chance.
     """
     asked, _ = _of_a_list(case)
     _, questions = np.unique(case.rows["question"][asked], return_inverse=True)
@@ -214,10 +214,9 @@ def one_session(case: Case) -> bool:
 
 
 def rest_apart(case: Case) -> float:
-    """Return how much better it explains when each was active that each rests at hours of his own, in nats.
+    """Return how much better rest at hours of each one's own explains their activity than one common rhythm, in nats.
 
-    The other explanation is that all go by one rhythm, whatever that is. Where most send other things besides, which
-    they may do at hours of their own, nothing says that they rest.
+    If most send other things besides, perhaps at hours of their own, nothing says that they rest.
     """
     rows = case.rows
     shares = case.uses / case.column("exchanges") if case.has_text else np.ones(len(case.members))

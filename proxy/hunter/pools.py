@@ -14,8 +14,8 @@ from proxy.hunter.chance import beyond, excess_of
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER, PREFIX
 
-# Of people who share an address, such a part may well share a card too: families, shops, teams with a company's card.
-# And of those who use one tool, such a part may sit in an office with others who do, however rare offices are.
+# Of people who share an address, this part may well share a card, too: families, shops, teams with a company's card.
+# And of the users of one tool, this part may sit in an office with other users, however rare offices are.
 NEIGHBOURS = 0.2
 ONE_PLACE, ONE_CARD = "one place", "one card"
 _NEARLY_ALL = 0.8
@@ -30,9 +30,9 @@ def pools(case: Case) -> list[Evidence]:
 
 
 def of_a_tool(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Return the evidence on the users of one tool, to whom addresses in common are one place.
+    """Return the evidence on users of one tool, for whom common addresses count as one place.
 
-    Some bring a key of their own, and the tool's servers call with it; others tell their family of it, or their office.
+    Some bring a key of their own, with which the tool's servers call; others tell their family or office of the tool.
     """
     return [entry._replace(family=ONE_PLACE) if entry.family == PEER else entry for entry in evidence]
 
@@ -70,7 +70,7 @@ def _weighed(
     sentence: str,
     by_chance: float = 0.0,
 ) -> Evidence | None:
-    """Weigh that so many of the tenants that have one share such a thing, of these values; None if that is usual."""
+    """Weigh that `hits` of the `known` tenants with such a value share one of `pooled`; None if that is usual."""
     usual = max(case.usual.linked[kind], NEIGHBOURS)
     telling = hits - by_chance
     weight = excess_of(telling, known, usual)
@@ -82,10 +82,10 @@ def _weighed(
 
 
 def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], by: NDArray[np.int64], case: Case) -> float:
-    """Return how many of so many tenants have one of these values as others do: one that many have is nobody's pool.
+    """Return how many of the tenants have one of these values just as outsiders do: a common value is nobody's pool.
 
-    So has whoever pays nothing, or has his mail where half of the world has it. Who sends the same text, as members
-    that are not known yet do, is none of the others. `by` is how many of the tenants have each value.
+    Such values are the card of all who pay nothing, or a mail provider of half the world. Senders of the same text are
+    not outsiders, as they may be members not yet known. `by` is how many of the tenants have each value.
     """
     tokens, holders = case.usual.tokens[kind], case.usual.holders[kind]
     theirs = distinct(np.concatenate([case.users, case.members]))  # no others, so not to be counted
@@ -112,19 +112,19 @@ def _told(
 
 
 def _is_card(value: int, tokens: NDArray[np.int32], case: Case) -> bool:
-    """Tell whether a value that members share is a card of one payer: most who have it send the case's text.
+    """Tell whether a value that members share is one payer's card: most who have it send the case's text.
 
-    What is written down as the card of all who pay nothing, others have as well.
+    The value that stands for no card, of all who pay nothing, others have as well.
     """
     theirs, holders = (int(np.count_nonzero(held == value)) for held in (tokens[case.users], tokens))
     return 2 * theirs >= holders
 
 
 def _chained(case: Case) -> list[Evidence]:
-    """Weigh that accounts which were found by what they share, and by nothing else, share more than that.
+    """Weigh that accounts which were found only by what they share have further kinds in common.
 
-    By which of them most hang together, they all do: that is how they were found, so it is told and does not count.
-    Offices, homes and the addresses of mobile networks make such chains of honest people.
+    The kind by which most of them hang together is how they were found, so it is told but does not count. Offices,
+    homes and the addresses of mobile networks make such chains of honest people.
     """
     tenants = case.column("tenant")
     shared: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}  # by tenant: who shares one, who has one

@@ -1,8 +1,8 @@
-"""Who used which print: a print is kept once accounts of two tenants used it, with every account that did.
+"""Who used which print: once accounts of two tenants used a print, it is kept with every account that did.
 
 Laws:
-- Most prints belong to one prompt of one account; they cost eight bytes each in a table of fixed size, where new ones
-  push out old ones, so that a flood of text costs no memory.
+- Most prints belong to one prompt of one account; these cost eight bytes each in a table of fixed size, where new ones
+  replace old ones, so that a flood of text costs no memory.
 - A pair of print and account is one row, however often the account used the print.
 """
 
@@ -27,7 +27,7 @@ _HALF_OF_ALL = np.uint32(1 << 31)
 # A row takes about 45 bytes with its places in the indexes, and for a moment, when one text is most of them and its
 # users are counted, another 40.
 PAIRS_MOST = 12_000_000
-# Of so many this part is kept once there are more: to make the indexes anew takes seconds, so it is to be seldom.
+# Beyond that many, this part is kept: rebuilding the indexes takes seconds, so it must be seldom.
 _KEPT_PART = 0.8
 _INDEXED_AT_ONCE = 1 << 20  # rows
 
@@ -35,9 +35,9 @@ _INDEXED_AT_ONCE = 1 << 20  # rows
 def followed(samples: Sequence[Keys]) -> tuple[Keys, NDArray[np.intp]]:
     """Return the prints that are followed, exchange by exchange, and how many each has.
 
-    A sample is ordered by value, and its lowest are followed: the same ones in every prompt that has them. But of a
-    long prompt, whose sample is full, what stands at either end, as templates mostly do, has a share of its own, and
-    not the lowest values. Of such those are followed whose other half is low: a like part of each share.
+    A sample is ordered by value, and its lowest prints are followed: the same ones in every prompt that has them. But a
+    long prompt's sample is full, and has shares for either end, where templates mostly stand, whose values are not the
+    lowest. Of such a sample the prints whose other half is low are followed: a like part of each share.
     """
     prints, sizes = np.concatenate(samples), np.array([len(sample) for sample in samples])
     if sizes.max() <= PRINTS_FOLLOWED:

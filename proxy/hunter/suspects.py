@@ -1,7 +1,7 @@
 """Groups of accounts under suspicion, from the first coincidence to the finding.
 
-Laws: an account is in at most one group, and so is a print; a group keeps its id while it grows, and when two turn
-out to be one, the older one's.
+Laws: an account is in at most one group, and so is a print; a group keeps its id while it grows, and of two that turn
+out to be one, the older one's id stays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from proxy.hunter.finding_rows import read_finding, write_finding
 from proxy.hunter.ids import Keys, Numbers, mostly
 from proxy.hunter.suspicions import Suspicion
 
-# Beyond these the group that was looked at longest ago without a finding is let go.
+# Beyond these, the group without a finding that was looked at longest ago is dropped.
 _SUSPECTS_MOST = 2_000
 _MERGED_MOST = 1_000
 _NOBODY = np.int32(-1)
@@ -31,8 +31,8 @@ _NOBODY = np.int32(-1)
 class Suspect:
     """One group: the numbers of its accounts, its prints, and what was last made of it.
 
-    `among` is how many accounts those were chosen from: who looks for ten that are alike finds them in any hundred.
-    `raised_by` is the print that they came to notice by, 0 for none; it may be another group's.
+    `among` is how many accounts those were chosen from: among any hundred one finds ten that are alike. `raised_by` is
+    the print by which they came to notice, 0 for none; it may be another group's.
     """
 
     id: str
@@ -71,13 +71,13 @@ class Suspects:
 
     @property
     def merged(self) -> Collection[str]:
-        """The ids of findings that became a part of another one, the latest ones: others were taken back long ago."""
+        """The ids of findings that were lately merged into another one; older ones were taken back long ago."""
         return self._merged.keys()
 
     def hear(
         self, suspicions: Iterable[Suspicion], accounts: int, least: int, now: float, name: Callable[[int], str]
     ) -> None:
-        """Let each suspicion join the group that has half of it, or that it has most of; or begin one of its own.
+        """Add each suspicion to the group that has half of it, or of which it has most, or begin a group with it.
 
         `name` returns an account's name.
         """
