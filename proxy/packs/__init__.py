@@ -1,1 +1,1 @@
-"""The pack in force: seen at its path, kept, archived, and put there by a person; and the pattern sets beside it."""
+"""The pack in force: how its file is watched, kept, archived and replaced; and the pattern sets beside it."""

@@ -1,6 +1,6 @@
-"""Puts a pack onto the settings' path for a person: checked first, renamed over it whole, the old content kept.
+"""Puts a pack at the settings' path for a person: checked first, replaced as a whole, the old content archived.
 
-Law: what lies on a read-only mount, or in a folder of links that somebody else swaps, is that owner's to change.
+Law: a file on a read-only mount, or behind links that somebody else swaps, is left to its owner to change.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _NOT_OURS = {
     errno.EPERM: "lies in a folder that the proxy may not write to",
     errno.EBUSY: "is a mount of its own",
 }
-NEW = "the new pack"  # not the path's, where another one lies that has nothing wrong at this place
+NEW = "the new pack"  # not the path's name: another pack lies there, without this problem
 _KUBERNETES_LINK = "..data"
 _WHOSE = "change it where it comes from, and the proxy follows within seconds"
 
 
 class Activation:
-    """Changes the pack of one deployment, and returns what there is to be warned of the one that came into force."""
+    """Changes the pack of one deployment, and returns the warnings about the new one."""
 
     def __init__(self, packs: PackKeeper) -> None:
         self._packs = packs
@@ -41,7 +41,7 @@ class Activation:
         return await self._put(data, "activate", who, why)
 
     async def rollback(self, digest: str | None, who: str, why: str) -> list[Problem]:
-        """Bring an earlier pack into force: the one whose digest begins so, or the one before with None.
+        """Bring an earlier pack into force: the one whose digest begins with `digest`, or with None the last one.
 
         Raises ConfigurationError if there is none, or for the reasons of `activate`.
         """

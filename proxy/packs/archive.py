@@ -1,7 +1,7 @@
 """The packs that were in force, by digest, and who put each there: what replays and rollbacks go back to.
 
-Laws: an archived file never changes, and is whole or not there; the parent process alone writes; the pack in force is
-never dropped.
+Laws: an archived file never changes, and is whole or absent; only the parent process writes; the pack in force is never
+dropped.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Revision(NamedTuple):
 
 
 def archived_file(folder: Path, digest: str) -> Path:
-    """Return where the pack of a digest lies."""
+    """Return the path of the pack with this digest."""
     return folder / f"{digest}.yaml"
 
 
 def load_archived(folder: Path, digest: str) -> Pack:
-    """Load the pack of a digest. Raises ConfigurationError if it is not there as it was archived."""
+    """Load the pack with this digest. Raises ConfigurationError if it is missing or not as it was archived."""
     file = archived_file(folder, digest)
     data = read(file)
     if hashlib.sha256(data).hexdigest() != digest:
@@ -72,29 +72,29 @@ class PackArchive:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.revisions: list[Revision] = []  # the one that came into force last stands last
-        self.shadow: dict[str, float] = {}  # since when each is in shadow, as `rule:ID`, `quota:ID` or `campaign:ID`
+        self.revisions: list[Revision] = []  # the one that came into force last is last
+        self.shadow: dict[str, float] = {}  # since when each entry is in shadow: `rule:ID`, `quota:ID`, `campaign:ID`
         self._read_index()
 
     @classmethod
     def begun_with(cls, folder: Path, pack: Pack, data: bytes, wall: float) -> PackArchive:
-        """Open the archive and put the pack of a start into it; one that is in force already keeps its note.
+        """Open the archive and put the pack of a start into it; a pack already in force keeps its note.
 
-        Where all is there as it should be nothing is written, so a full disk keeps no restart from serving. Raises
-        ConfigurationError if it cannot be archived.
+        If all is in order nothing is written, so a restart serves even on a full disk. Raises ConfigurationError if the
+        pack cannot be archived.
         """
         try:
             archive = cls(folder)
-            # A restart with the same pack leaves it to whoever put it there.
+            # A restart with the same pack keeps the note of whoever put it there.
             notes = [revision.note for revision in archive.revisions[-1:] if revision.digest == pack.digest]
             archive.keep(pack, data, notes[0] if notes else Note(wall, "start"))
         except OSError as error:
-            place = error.filename or folder  # a write names none
+            place = error.filename or folder  # an error in writing has no file name
             raise ConfigurationError(f"{place}: the pack cannot be archived: {error.strerror}") from None
         return archive
 
     def keep(self, pack: Pack, data: bytes, note: Note) -> None:
-        """Archive a pack that comes into force. Raises OSError, and then nothing is different."""
+        """Archive a pack that comes into force. Raises OSError; then nothing has changed."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(archived_file(self.folder, pack.digest), data)
         revisions = [revision for revision in self.revisions if revision.digest != pack.digest]
@@ -122,7 +122,7 @@ class PackArchive:
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            # What it tells is for people; without it the proxy serves as well.
+            # The index is for people only; the proxy serves without it.
             self.revisions, self.shadow = [], {}
             get("packs").error("the index of packs cannot be read and begins anew", error=repr(error))
 
@@ -136,7 +136,7 @@ def in_shadow(pack: Pack) -> list[str]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Make a file hold this, without a need for room where it does so already. Raises OSError."""
+    """Make a file hold this data; if it does already, no disk space is needed. Raises OSError."""
     with suppress(OSError):  # one that cannot be read is replaced
         if path.read_bytes() == data:
             return

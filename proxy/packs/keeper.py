@@ -1,9 +1,9 @@
-"""Keeps the pack in force: takes a good new one, leaves the old one running when the new one is broken, and says so.
+"""Keeps the pack in force: takes a good new one; if the new one is broken, leaves the old one running and says so.
 
 Laws:
 - One change at a time. A pack comes into force only after it was loaded as a whole and archived.
 - Whatever is wrong with a file, reading it never ends this process, and nothing of it is used.
-- What is wrong is logged once for each content, however often it is seen.
+- Problems are logged once for each content, however often it is seen.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Failure(NamedTuple):
 class PackKeeper:
     """The pack in force of one deployment.
 
-    `switch` has every worker use the pack; it may be called again for the same one, for those that could not. `handed`
-    is the pack as they get it. `patterns` is the digest of the pattern sets that they started with, `offered` is what
-    the settings have: a pack whose ladder names another model cannot be used.
+    `switch` has every worker use the pack; it may be called again with the same pack for workers that could not.
+    `handed` is the pack as they get it. `patterns` is the digest of the pattern sets that they started with, `offered`
+    is what the settings offer: a pack whose ladder names a model not among them cannot be used.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PackKeeper:
         self._logger = get("packs")
 
     def ask(self) -> None:
-        """Have the file read now, also if it looks as before; for a signal handler."""
+        """Have the file read now, even if it looks unchanged; may be called by a signal handler."""
         self._asked.set()
 
     async def run(self) -> None:
@@ -101,9 +101,9 @@ class PackKeeper:
                 await self._switch(self.handed)
 
     async def change(self, write: Callable[[], None], how: str, who: str, why: str) -> None:
-        """Have `write` replace the file, in a thread, and take what lies there then.
+        """Have `write` replace the file, in a thread, and bring the new content into force.
 
-        Raises ConfigurationError if that does not come into force.
+        Raises ConfigurationError if it does not come into force.
         """
         async with self._changing:
             await asyncio.to_thread(write)
@@ -152,13 +152,13 @@ class PackKeeper:
         }
 
     def _compare(self, beside: str) -> None:
-        """Take note of the pattern sets that lie beside the pack, which no running proxy takes."""
+        """Note whether the pattern sets beside the pack have changed; a running proxy does not take them."""
         if beside not in {self._beside, self.patterns}:
             self._logger.warning(_OTHER_PATTERNS)
         self._beside = beside
 
     async def _take(self, sight: Sight, note: Note, *, again: bool = False) -> None:
-        """Bring what was seen into force if it is good and different."""
+        """Bring the content seen into force if it is good and different."""
         if sight.digest == self._tried and not again:
             self._place = sight.place if self.failure is None else self._place
             return

@@ -1,4 +1,4 @@
-"""Tells what settings have that a pack may name."""
+"""Tells what settings offer that a pack may name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy.standin.catalog import MODELS
 
 
 def offered_by(settings: Settings) -> Offered:
-    """Return what settings have that a pack may name; the models are those of the stand-in if it answers."""
+    """Return what settings offer that a pack may name; with the stand-in as upstream, the models are its own."""
     links = {"docs_url": settings.docs_url, "appeal_url": settings.appeal_url}
     return Offered(
         models=frozenset(MODELS if settings.uses_stand_in else settings.models),

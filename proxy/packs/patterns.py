@@ -1,7 +1,7 @@
 """The pattern sets that a running proxy uses: read from beside the pack at its start, and the same until its end.
 
-Laws: every worker, also one that is started again, has the sets that the proxy started with, whatever happens to their
-folder meanwhile. What lies beside the pack comes into force at the next start, and until then it is said to differ.
+Laws: every worker, even a restarted one, has the sets that the proxy started with, whatever happens to their folder
+meanwhile. Changed sets come into force at the next start; until then the proxy reports that they differ.
 """
 
 from __future__ import annotations

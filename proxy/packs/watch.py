@@ -1,6 +1,6 @@
-"""Sees what lies at the pack's path, however it got there: renamed, edited in place, by a swapped link, or gone.
+"""Reads what lies at the pack's path, however it changes: by a rename, an edit in place, a swapped link, a removal.
 
-Law: nothing here waits for the file system on the event loop; a file is looked at until it holds still.
+Law: nothing here waits for the file system on the event loop; a file is read again until it has stopped changing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from proxy.rules.pack_file.loading import check_pack
 from proxy.rules.pack_file.offered import Offered
 
 POLL_S = 1.0
-# An editor, or `cp`, writes in several steps: what has not changed for so long is taken for whole.
+# An editor, or `cp`, writes in several steps: a file that has not changed for so long is taken for whole.
 _STILL_S = 0.15
-# A file that never holds still is taken as it is after so many looks: it must not keep the old pack for ever.
+# A file that never stops changing is taken as it is after so many looks: it must not keep the old pack for ever.
 _MOST_LOOKS = 8
 
 
@@ -77,7 +77,7 @@ async def look_until_still(path: Path, known: str) -> Sight:
 
 
 def pack_of(sight: Sight, path: Path, offered: Offered | None = None) -> Pack:
-    """Load what was seen, to run with settings that have what is `offered` if it is to run.
+    """Load the content seen; `offered` is what the settings offer with which it is to run, if it is.
 
     Raises YamlProblems with everything that is wrong with it.
     """
