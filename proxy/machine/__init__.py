@@ -1,1 +1,1 @@
-"""What a process has of its machine, and how it keeps within it: libraries, memory, files, loop, collector."""
+"""What a process gets from its machine and how it stays within it: libraries, memory, files, loop, collector."""

@@ -1,8 +1,8 @@
-"""Keeps Python's collector of cyclic garbage from holding up the event loop, however much a process remembers.
+"""Keeps Python's garbage collector from stopping the event loop for long, however much a process remembers.
 
-What a collection finds alive is set aside and not looked at again: the limits of ten thousand callers would take half
-a second. What is set aside is freed as soon as nothing refers to it any more, as nearly everything here is; only cycles
-that were alive in the moment of a collection stay behind. If memory becomes scarce, those are looked for too.
+Objects that a collection finds alive are frozen and not looked at again: the limits of ten thousand callers would take
+half a second. Frozen objects are still freed when nothing refers to them any more, which is enough for nearly all here;
+only cycles that were alive during a collection stay behind. If memory becomes scarce, these are looked for, too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-# Objects that came in addition since the last collection. Each costs half a microsecond, and the loop waits for it.
+# New objects between two collections. Each costs a collection half a microsecond, during which the loop waits.
 _EVERY: Final = 10_000
 
 
 def collect_briefly() -> None:
-    """Set aside what lives by now, and from now on whatever a collection finds alive."""
+    """Freeze what lives now, and from now on whatever a collection finds alive."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_EVERY)
@@ -39,9 +39,9 @@ def collecting_briefly() -> Iterator[None]:
 
 
 def collect_all() -> int:
-    """Look at everything, which may take a second; return how many objects were found that only refer to each other."""
+    """Look at all objects, which may take a second; return how many were found that only refer to each other."""
     gc.unfreeze()
-    return gc.collect()  # what lives is set aside again
+    return gc.collect()  # what lives is frozen again
 
 
 def _set_aside(phase: str, _info: dict[str, Any]) -> None:

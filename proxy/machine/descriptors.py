@@ -12,9 +12,9 @@ _SPARE = 96
 
 
 def hold_standard_streams() -> None:
-    """Open nothing in the place of standard streams that are closed, before anything else takes their numbers.
+    """Open the null device in place of closed standard streams, before anything else takes their numbers.
 
-    The event loop's library ends the process when it has to close one of them, which it takes for somebody else's.
+    Otherwise uvloop would end the process when it has to close a descriptor of such a number.
     """
     for number in range(3):
         try:
@@ -30,7 +30,7 @@ def hold_standard_streams() -> None:
 def connections_within(wanted: int, upstream: int) -> int:
     """Return how many of `wanted` client connections may be open besides `upstream` ones, at least one.
 
-    The process's own limit is raised first, as far as it may be. Where files are scarce, each side gets half of them.
+    The process's limit is first raised as far as allowed. If descriptors are scarce, each side gets half of them.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + upstream + _SPARE

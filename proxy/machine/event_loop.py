@@ -1,8 +1,8 @@
-"""The event loop of workers: uvloop's, but that looks names up in threads of their own.
+"""The event loop of workers: uvloop's, but each host name is looked up in a thread of its own.
 
-uvloop's own look-ups share two threads, each held until the name server is given up on, long after whoever asked; even
-a connection to an address is made by one. With a name that nobody answers for, an issuer's or an upstream's, no other
-would be found any more, and neither would the store.
+uvloop's look-ups share two threads, each busy until it gives up on the name server, long after the caller did; even
+connecting to an address uses one. If nobody answers for one name, an issuer's or an upstream's, no other name, nor the
+store, could be reached any more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Asked = asyncio.Future["Found | Exception"]
 
 
 class EventLoop(uvloop.Loop):
-    """The loop; whoever asks for the same name at the same time waits for the same answer."""
+    """The loop; callers that ask for the same name at the same time share one answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class EventLoop(uvloop.Loop):
         await asyncio.wait([asked])
         found = asked.result()
         if isinstance(found, Exception):
-            raise found.__class__(*found.args)  # each who waits has one of its own
+            raise found.__class__(*found.args)  # each caller gets an exception of its own
         return found
 
     def _begun(self, question: tuple[Any, ...]) -> _Asked:

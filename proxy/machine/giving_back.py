@@ -1,6 +1,6 @@
-"""Gives memory that was freed back to the kernel, which GNU's C library does of large pieces alone.
+"""Gives freed memory back to the kernel, which GNU's C library does by itself only for large pieces.
 
-Without it, what once took the pieces of many large answers or bodies at a time would count as used for good.
+Without it, memory that once held many large answers or bodies at a time would count as used for ever.
 """
 
 from __future__ import annotations
@@ -10,6 +10,6 @@ from contextlib import suppress
 
 
 def give_back() -> None:
-    """Give back what is free, some 0.1 s for half a gigabyte; where the C library knows no way nothing happens."""
+    """Give back free memory, in some 0.1 s for half a gigabyte; does nothing if the C library cannot."""
     with suppress(OSError, TypeError):  # another operating system
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)

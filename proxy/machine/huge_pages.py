@@ -1,9 +1,9 @@
 """Puts what a process has allocated so far into huge pages, where the kernel can: Linux 6.1 or newer (MADV_COLLAPSE).
 
-An exchange touches objects all over the heap, and a page of 4 kB each makes the processor look most of them up anew:
-in virtual machines, where a look-up costs two, huge pages save a tenth of all CPU time. They take hardly more memory,
-since what is collapsed was in use already; what is allocated later is as it always was. Measured, not taken for
-granted: `make bench`.
+An exchange touches objects all over the heap, and with pages of 4 kB the processor has to look up most of their
+addresses anew: in virtual machines, where that costs twice as much, huge pages save a tenth of all CPU time. They take
+hardly more memory, since what is collapsed was in use already; later allocations are as before. `make bench` measures
+it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _ANONYMOUS: Final = ("", "[heap]")
 def use_huge_pages(maps: Path = _MAPS) -> int:
     """Collapse this process's own memory, some milliseconds for each 10 MB; return how many bytes were.
 
-    What was freed goes back to the kernel first, and what is mostly free stays as it is: a huge page would fill it.
+    Freed memory first goes back to the kernel, and mostly free ranges stay as they are: a huge page would fill them.
 
-    Called once what stays is there. Where it cannot be done nothing happens, and 0 is returned.
+    Call it once everything that stays is allocated. If it cannot be done, nothing happens, and it returns 0.
     """
     try:
         kernel = ctypes.CDLL(None)

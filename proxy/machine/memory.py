@@ -1,8 +1,8 @@
 """How full memory is: of all processes of a deployment together, by whichever limit is nearest.
 
 Laws:
-- All that is read here are files of the kernel's, which never wait for a disk; what cannot be read sets no limit.
-- Of a control group, pages of files do not count: the kernel takes them back before it ends anybody.
+- Only the kernel's own files are read here, which never wait for a disk; what cannot be read sets no limit.
+- In a control group, pages of files do not count: the kernel reclaims them before it kills anything.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _groups(kernel: Kernel) -> Iterator[tuple[Path, _Version]]:
         if controllers and "memory" not in controllers.split(","):
             continue
         root, version = (kernel.cgroups / "memory", _V1) if controllers else (kernel.cgroups, _V2)
-        # In a container the path may be the host's, of which nothing is to be seen here: then the root is our own.
+        # In a container the path may be the host's, which cannot be seen here: then the root is our own group.
         seen = ".." not in path and (root / path.lstrip("/")).is_dir()
         folder = root / path.lstrip("/") if seen else root
         for group in (folder, *folder.parents):

@@ -1,6 +1,6 @@
-"""Looks once a second how full memory is, and has new work turned away while that is too full: row D-10.
+"""Checks once a second how full memory is, and has new work turned away while it is too full: row D-10.
 
-Turning work away early is what leaves the exchanges that run the room to end; the kernel would end them all at once.
+Turning work away early leaves running exchanges the room to finish; the kernel would kill them all at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from proxy.machine.memory import Memory
 from proxy.telemetry.snapshot import Sample, Snapshot
 
 _FULL_SHARE = 0.90
-# Lower, so that an exchange that ends does not let the next one in which fills it again.
+# Lower than the other, so that an exchange that ends does not at once admit one that fills memory again.
 _ROOM_SHARE = 0.85
 _LOOK_S = 1.0
 
@@ -47,7 +47,7 @@ class MemoryWatch:
         self.full = full
 
     def snapshot(self) -> Snapshot:
-        """Return what the metrics say of it."""
+        """Return its numbers, by the names of the metrics."""
         return {
             "stillgate_memory_share": [Sample((), self._share or 0.0)],
             "stillgate_memory_full": [Sample((), float(self.full))],
