@@ -1,7 +1,7 @@
-"""A place outside that takes lines as it likes, such as a pipe of standard output or a file on somebody else's disk.
+"""A place outside that may stop taking lines, such as a pipe of standard output or a file on somebody else's disk.
 
-Law: one that takes nothing any more holds up who hands a line over for a moment once, and not at all after that. Lines
-come out in the order in which they were taken.
+Law: one that takes nothing any more delays its writer once, for a moment, and then not at all. Lines come out in the
+order in which they were taken.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Outlet:
             return True
 
     def flush(self, seconds: float) -> bool:
-        """Return whether all that was taken is out, after so many seconds at the latest."""
+        """Wait at most so many seconds until all taken lines are out, and return whether they are."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._lines, seconds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 def write_whole(file: Path, *parts: bytes, mode: int = 0o600) -> None:
     """Write a file so that readers, also after a crash, find the old content or the new, nothing between.
 
-    Raises OSError, and leaves nothing then: what it has filled of a disk is needed by others, such as the decision log.
+    Raises OSError; then it leaves nothing behind, as others, such as the decision log, need the disk's space.
     """
     draft = file.with_name(f".{file.name}.new")
     try:

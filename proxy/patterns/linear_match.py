@@ -12,12 +12,12 @@ import re2
 
 _MAX_PATTERN_CHARS = 2_000
 _MAX_MEMORY_BYTES = 8 << 20  # of a compiled pattern: a counted repetition can ask for more
-# Of each group of patterns: their automaton is built as texts need it, and built anew once it fills this.
+# For each group of patterns: its automaton is built as texts need it, and rebuilt once it fills this.
 _MAX_GROUP_MEMORY_BYTES = 32 << 20
 # Automata for fewer patterns make fewer states of hostile text; but each group is one more pass over every prompt.
 _GROUP_PATTERNS = 128
 
-# Returns where the first match begins that begins at a place or after it, -1 if there is none.
+# Returns where the first match at or after a place begins, -1 if there is none.
 Search: TypeAlias = Callable[[bytes, int], int]
 
 
@@ -47,8 +47,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
 class Finder:
     """A `Search` that finds the places of a pattern one by one; matches may overlap.
 
-    It is compiled at the first search, some 70 microseconds: of hundreds, few are ever looked for, and each takes
-    10 kB. So it has to be one that `compile_pattern` takes.
+    It is compiled at the first search, in some 70 microseconds: of hundreds few are ever searched for, and each takes
+    10 kB. So the pattern must be known to be one that `compile_pattern` accepts.
     """
 
     __slots__ = ("_pattern", "_search")
@@ -58,7 +58,7 @@ class Finder:
         self._search: Callable[..., Any] | None = None
 
     def __call__(self, data: bytes, at: int) -> int:
-        """Search; what stands before the place counts as context: a word begins where it does."""
+        """Search from a place on; the text before it counts as context, so that word boundaries are right."""
         search = self._search
         if search is None:
             search = self._search = _search(self._pattern)
@@ -67,7 +67,7 @@ class Finder:
 
 
 def forget_compiled() -> None:
-    """Let go of patterns that nothing refers to: RE2's own module keeps the last 128, a megabyte."""
+    """Free patterns that nothing refers to: RE2's own module keeps the last 128, a megabyte."""
     re2.purge()
 
 
