@@ -1,4 +1,4 @@
-"""Finds what a model said in the beginning of an answer as its bytes went to a client; for who reads a sample."""
+"""Finds the text in the beginning of an answer, given as the bytes that went to a client; for readers of samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.wire import Kind
 def answer_text(dialect: str, answer: str) -> str:
     """Return the texts and the reasoning in an answer, one lane below the other; the answer itself if it has none.
 
-    So it is with a document that was cut, with vectors, and with an answer that only calls tools.
+    A document that was cut has none, nor have vectors, nor an answer that only calls tools.
     """
     known = next((known for known in dialects(frozenset()).values() if known.name == dialect), None)
     streamed = not answer.lstrip().startswith("{")

@@ -1,8 +1,8 @@
 """A sample as it lies on the disk: sealed with HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to a public key.
 
-Laws: each sample has a key of its own, which nobody keeps but in a form that the private key alone opens; exchange,
-moment and key are bound to what is sealed, so that no sample can be passed off as that of another exchange. Sealing
-proves nothing of who sealed: that a sample is the one that was taken, the digest in the decision log says.
+Laws: each sample has a key of its own, kept only in a form that the private key alone opens; exchange, time and key are
+bound to the content, so that no sample can be passed off as another exchange's. Sealing does not prove who sealed: the
+digest in the decision log shows that a sample is the one that was taken.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _MEMBERS: Final = {"v": int, "exchange": str, "time": str, "key": str, "sealed":
 
 
 class Unreadable(StillgateError):
-    """A sample that does not open, in words for who tries."""
+    """A sample that does not open; the message is for whoever tries."""
 
 
 class Envelope(NamedTuple):
-    """One sealed sample: of which exchange, when that was accepted (RFC 3339), and the id of the key that opens it."""
+    """One sealed sample: its exchange, when that was accepted (RFC 3339), and the id of the key that opens it."""
 
     exchange: str
     time: str
@@ -40,7 +40,7 @@ class Envelope(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What the decision log knows it by."""
+        """The digest by which the decision log names it."""
         return hashlib.sha256(self.sealed).hexdigest()
 
     def line(self) -> bytes:
@@ -77,7 +77,7 @@ class Sealer:
             raise ConfigurationError("decision_log.samples.public_key: nothing can be sealed to this key") from None
 
     def seal(self, exchange: str, time: str, content: Content) -> Envelope:
-        """Return the content of an exchange's sample, sealed. Takes some 400 microseconds, of which few by size."""
+        """Return an exchange's sample, sealed; takes some 400 microseconds, which hardly depend on its size."""
         sealed = _SUITE.encrypt(orjson.dumps(content.document()), self._public, _bound(exchange, time, self._key_id))
         return Envelope(exchange, time, self._key_id, sealed)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.exchange import Text
 
-_EACH: Final = 128  # what a text costs besides its characters, so that a million short ones are not gone through
+_EACH: Final = 128  # characters that each text costs in addition, so that a million short ones are not all read
 
 
 class Excerpt(NamedTuple):
@@ -43,7 +43,7 @@ def excerpt(texts: Sequence[Text], most: int) -> Excerpt:
         role, where, text = texts[last]
         start = max(offset if last == index else 0, len(text) - room)
         if last == index and start == offset and offset:
-            beginning[-1] = texts[index]  # it was cut for nothing
+            beginning[-1] = texts[index]  # all fits, so it need not be cut
             return Excerpt(beginning, end[::-1], whole=True)
         end.append(Text(role, where, text[start:]))
         if start > (offset if last == index else 0):
@@ -102,7 +102,7 @@ class Heard:
         self.whole = True
 
     def add(self, data: bytes) -> None:
-        """Take note of what goes to the client."""
+        """Keep what goes to the client, as far as there is room."""
         room = self._most - len(self.kept)
         self.kept += data[:room]
         self.whole = self.whole and len(data) <= room

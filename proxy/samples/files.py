@@ -1,7 +1,7 @@
 """The files of samples: one for each day and worker, so that a day is deleted as a whole.
 
-Laws: a line goes in whole or not at all; what cannot be read is passed over and counted, and ends no reading. A file is
-opened for each sample and closed again, so that one that was deleted is not written on.
+Laws: a line is written whole or not at all; what cannot be read is skipped and counted, and never ends the reading. A
+file is opened for each sample and closed again, so that a deleted one is not written to.
 """
 
 from __future__ import annotations

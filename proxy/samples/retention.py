@@ -1,8 +1,8 @@
 """Deletes samples when their time is over, and finds one for a reviewer; the parent process alone does either.
 
-Laws: a day's file goes as a whole, whether samples are still taken or not; how many samples went is recorded in the log
-of changes, but one that cannot be written keeps none of them alive; none goes by its age in the hour after a clock was
-set, since by a wrong one all are too old.
+Laws: a day's file is deleted as a whole, whether samples are still taken or not. The number of deleted samples goes
+into the log of changes, but if that cannot be written, they are deleted all the same. None is deleted for its age in
+the hour after the clock was set: by a wrong clock all are too old.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 class Retention:
-    """The samples of one proxy as its parent process sees them; `run` must run as long as it lives."""
+    """The samples of one proxy as its parent process sees them; keep `run` running while it lives."""
 
     def __init__(self, settings: Settings, store: Store, changes: ChangeLog, clock: Clock) -> None:
         self._folder = settings.samples_folder
@@ -75,7 +75,7 @@ class Retention:
     def _is_over(self, day: dt.date) -> bool:
         """Tell whether a day's first sample will be too old at the next sweep.
 
-        One of the days to come is there by a wrong clock, and would stay for long.
+        A file of a future day, made by a wrong clock, counts as over, too: it would otherwise stay for long.
         """
         age = dt.datetime.fromtimestamp(self._clock.wall() + CHECK_S, dt.UTC).date() - day
         return not -1 <= age.days < self._days

@@ -2,8 +2,8 @@
 
 Laws:
 - The loop hands over references and bounded copies; it never waits for the thread, nor for a disk.
-- What finds no room, in the queue or on the disk, is counted and lost; no exchange fails for it.
-- Who is chosen depends on a secret and the exchange's id, so no client can tell, and nobody can choose afterwards.
+- A sample that finds no room, in the queue or on the disk, is counted and lost; no exchange fails because of it.
+- The choice depends on a secret and the exchange's id, so no client can foresee it, and nobody can choose afterwards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from proxy.settings.samples import Samples
 
 QUEUE_MAX: Final = 64  # samples that wait; about 20 MB at worst
 _CLOSE_SECONDS: Final = 2.0
-_SMALL_BYTES: Final = 16_384  # of a body whose texts nobody may have read; those of larger ones are there
+_SMALL_BYTES: Final = 16_384  # of a body whose texts may not have been read yet; those of larger ones have been
 _HOUR_S: Final = 3600
 _OURS: Final = frozenset({"request", "client"})  # what denies that is no quota and no rung
 
@@ -96,7 +96,7 @@ class Sampler:
         self._thread.start()
 
     def listen(self, exchange: str, verdict: Verdict) -> Heard | None:
-        """Return what takes note of an answer, if its exchange is one of those that are chosen."""
+        """Return what records an answer, if its exchange is chosen."""
         return Heard(self._settings.characters) if self._is_chosen(exchange, verdict) else None
 
     def take(self, ending: Ending, heard: Heard | None) -> bool:
@@ -114,7 +114,7 @@ class Sampler:
         return True
 
     def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
-        """Return how many samples were kept and were not, by the metric's name and its labels."""
+        """Return how many samples were kept and how many not, by the metric's name and labels."""
         return {("stillgate_samples_total", (result,)): count for result, count in self._results.items()}
 
     async def close(self) -> None:
@@ -123,9 +123,9 @@ class Sampler:
         await asyncio.wait({self._ended}, timeout=_CLOSE_SECONDS)
 
     def _has_room(self, account: str) -> bool:
-        """Tell whether one more of an account may be taken; what is not, for want of room, is counted.
+        """Tell whether one more sample of an account may be taken; count those that find no room.
 
-        Once an hour's room is used up, nothing more is sealed in it, nor any other account kept in mind.
+        Once an hour's room is used up, nothing more is sealed in that hour, and no other account is remembered.
         """
         if (hour := int(self._clock.wall()) // _HOUR_S) != self._hour:
             self._hour, self._is_full = hour, False
@@ -138,7 +138,7 @@ class Sampler:
         return True
 
     def _excerpt_of(self, exchange: Exchange, call: Call, size: int) -> Callable[[], Excerpt]:
-        """Return what finds a request's texts in the thread: of a large one they are cut here, for it would wait."""
+        """Return what finds a request's texts in the thread; a large one's are cut here, so that it need not wait."""
         most, read = self._settings.characters, self._texts[exchange.dialect]
         if exchange.texts or size > _SMALL_BYTES:
             said = excerpt(exchange.texts, most)
@@ -165,7 +165,7 @@ class Sampler:
         content = Content(taken.dialect, taken.texts(), answer, heard is None or heard.whole)
         envelope = self._sealer.seal(taken.exchange, _rfc3339(taken.started), content)
         now = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
-        # A day's room opens hour by hour, so that no flood has it all.
+        # A day's room opens hour by hour, so that no flood can take it all.
         most = self._most_bytes * (now.hour + 1) // 24
         kept = append(self._place.folder, self._place.worker, now.date(), envelope.line(), most)
         self._failing = False
@@ -188,7 +188,7 @@ class Sampler:
             self._on_kept(kept)
 
     def _on_loop(self, callback: Callable[..., None], *arguments: object) -> None:
-        # A loop that is closed already has nobody left who counts.
+        # If the loop is closed already, nobody counts any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
@@ -208,5 +208,5 @@ def _kinds(verdict: Verdict) -> set[str]:
 
 
 def _rfc3339(wall: float) -> str:
-    """Return a moment to the very millisecond that its record has: a datetime would round it."""
+    """Return a time with the same milliseconds as in its record: a datetime would round them."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(wall))) + f".{int(wall * 1000) % 1000:03d}Z"

@@ -1,4 +1,4 @@
-"""A store that counts its own errors and times its own answers; what it does is the store's it wraps."""
+"""Wraps a store to count its errors and time its answers."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _CLAIM_CHARS: Final = 128
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 _WORK: Final = {"completions": "text_completion", "embeddings": "embeddings", "count_tokens": "count_tokens"}
-# How an exchange ends that has failed, whatever its status: the answer had begun, perhaps.
+# Outcomes of exchanges that failed, whatever their status: the answer may have begun.
 _FAILED: Final = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.LOCAL, Outcome.REFUSED, Outcome.CLIENT_LEFT}
 
 
@@ -69,7 +69,7 @@ class Spans:
         paths: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> None:
-        # What it says of a collector that is away, with each batch, is said here once.
+        # The library logs with every batch that the collector is away; we log it once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = _Counted(url, headers)
         self._processor = BatchSpanProcessor(
@@ -136,7 +136,7 @@ class Spans:
         failed: bool,
         links: Sequence[Link] = (),
     ) -> None:
-        # A tracer would give it ids of its own, and take ten times as long to come to the same.
+        # A tracer would give it other ids, and take ten times as long for the same.
         span = ReadableSpan(
             name,
             context,
@@ -160,7 +160,7 @@ class Spans:
         }
 
     async def close(self) -> None:
-        """Send what waits, for a moment; what the collector does not take by then is lost."""
+        """Send waiting spans, for a moment; those that the collector does not take by then are lost."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
         def end() -> None:
@@ -168,7 +168,7 @@ class Spans:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(ended.set)
 
-        # Not in the loop's own pool, for whose threads the process would wait.
+        # Not in the loop's own pool, since the process would wait for its threads.
         threading.Thread(target=end, name="last-spans", daemon=True).start()
         try:
             async with asyncio.timeout(_CLOSE_S):
@@ -177,7 +177,7 @@ class Spans:
             get("telemetry").warning("spans are lost", spans=self._told - self._exporter.done)
 
     def _name(self, ending: Ending) -> str:
-        """Return a name of the exchange out of few: what a client made up is none of it."""
+        """Return a name of the exchange from a small set: nothing that a client made up is in it."""
         if ending.outcome is Outcome.LOCAL:
             return "GET /v1/models"
         return f"POST {self._paths.get(ending.exchange.dialect, '')}"
@@ -218,7 +218,7 @@ class Spans:
 
 
 class _Counted(SpanExporter):
-    """Sends batches, in the batch thread, and counts them; says once that the collector is away, and once it is not."""
+    """Sends batches in the batch thread and counts them; logs once if the collector is away, and once it is back."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self.done = 0
@@ -235,7 +235,7 @@ class _Counted(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
             result = self._sender.export(spans)
-        except requests.RequestException:  # the sender's own are results
+        except requests.RequestException:  # failures that the sender catches are returned as results
             result = SpanExportResult.FAILURE
         failed = result is not SpanExportResult.SUCCESS
         if failed:

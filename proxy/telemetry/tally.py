@@ -1,9 +1,9 @@
-"""One worker's numbers, as plain as can be: counting happens several times an exchange.
+"""One worker's numbers, kept simple because counting happens several times an exchange.
 
 Laws:
-- Every metric stands in `METRICS`; a name that does not is a KeyError.
-- Label values are bounded: models to the names configured, everything else to `_SERIES_MAX` combinations a metric; what
-  comes after counts as `other`.
+- Every metric is in `METRICS`; another name is a KeyError.
+- Label values are bounded: models to the names configured, everything else to `_SERIES_MAX` combinations a metric;
+  later ones count as `other`.
 """
 
 from __future__ import annotations
