@@ -1,9 +1,9 @@
-"""What another pack would have said to the exchanges of a log: which rules fire otherwise, who stands elsewhere.
+"""What another pack would have said about a log's exchanges: which rules fire or not, who stands on another rung.
 
 Laws:
-- Both packs are asked by the engine that serves customers, with the fields and counts of the record.
-- Flags are those that the rules raise within the log, each with its lifetime, by the clock of the log.
-- What cannot be known is counted as such and never as "the same".
+- The engine that serves customers judges by both packs, with the fields and counts of the record.
+- Flags are those that rules raise within the log, each with its lifetime, by the clock of the log.
+- What cannot be known is counted as such, never as "the same".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNTOLD: Final = "a rule or exemption reads what was not recorded"
 
 
 class RuleChange(NamedTuple):
-    """In how many exchanges a rule fires with the new pack only, and with the old one only, in one world."""
+    """In how many exchanges a rule fires only with the new pack, and only with the old one, in one world."""
 
     rule: str
     world: World
@@ -43,7 +43,7 @@ class RuleChange(NamedTuple):
 
 
 class Move(NamedTuple):
-    """How many accounts reach this rung at most with the old pack and that with the new one; empty is none."""
+    """How many accounts have this highest rung with the old pack and that one with the new; empty is none."""
 
     old: str
     new: str
@@ -61,10 +61,10 @@ class _Account:
 class Compared:
     """What came of it. Every exchange is one of `same`, `different`, `unknown` and `not_judged`.
 
-    `unknown` says why; `untold` in how many exchanges each rule or exemption could not be asked and might have
-    mattered, those that differ otherwise included. `unlike` counts those to which a pack says now what it did not say
-    then. `uncertain` are accounts with an exchange that could not be told whole. `epochs` are the months whose
-    pseudonyms occur.
+    `unknown` says why; `untold` has in how many exchanges each rule or exemption could not be asked and might have
+    mattered, including those that differ anyway. `unlike` counts exchanges for which a pack says something else now
+    than when it judged them. `uncertain` are accounts with an exchange that could not be fully judged. `epochs` are the
+    months whose pseudonyms occur.
     """
 
     exchanges: int = 0
@@ -93,7 +93,7 @@ def compare(
 
 
 class _Comparing:
-    """Both packs on their way through a log; memory grows with its accounts and live flags, not with its length."""
+    """Both packs going through a log; memory grows with its accounts and live flags, not with its length."""
 
     def __init__(self, old: Pack, new: Pack, table: FieldTable, archived: Callable[[str], Pack | None]) -> None:
         self._packs = (old, new)
@@ -165,7 +165,7 @@ class _Comparing:
             self._found.same += 1
 
     def _is_unlike(self, logged: Logged, judged: Sequence[Judgement], untold: AbstractSet[str]) -> bool:
-        """Tell whether one of the packs made this record, and says now what it did not say then."""
+        """Tell whether one of the packs made this record, but says something else now."""
         for pack, judgement in zip(self._packs, judged, strict=True):
             if pack.digest == logged.pack_digest:
                 return judgement.shadow_fired != tuple(rule for rule in logged.shadow.fired if rule not in untold)

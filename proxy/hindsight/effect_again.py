@@ -1,9 +1,9 @@
-"""What a pack does to a recorded exchange, once it is known where that stood: effect, what decided, and the actions.
+"""What a pack does to a recorded exchange, given the rungs that it stands on: effect, what decides, and the actions.
 
 Laws:
-- What no record can hold is taken from it: what an action found to change (a record has no call and no answer), and
-  what was left of a quota (that stood in the store).
-- All else follows from the pack, so that a record which says otherwise differs.
+- What cannot be worked out from a record is taken from it: what an action found to change (a record has no call and no
+  answer), and what was left of a quota (which was in the store).
+- All else follows from the pack, so that a record which says otherwise shows as different.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from proxy.rules.quotas.reservation import limit_words
 
 
 class EffectAgain(NamedTuple):
-    """What is done, by which quota or rung, and what had to be taken from the record for that."""
+    """What is done, by which quota or rung, and what was taken from the record for that."""
 
     effect: Effect
     by: str
@@ -30,7 +30,7 @@ class EffectAgain(NamedTuple):
 
 
 def effect_again(pack: Pack, rungs: Sequence[Rung], logged: Logged) -> EffectAgain:
-    """Return what follows for an exchange that stands on these rungs, the lowest first."""
+    """Return what is done to an exchange that stands on these rungs, lowest first."""
     shadow = tuple(each.id for each in pack.quotas if each.mode is Mode.SHADOW and each.id in logged.shadow.denied_by)
     if (refusing := _refusing(rungs, logged)) is not None:
         return EffectAgain(Effect.DENY, *refusing, shadow)

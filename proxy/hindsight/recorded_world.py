@@ -18,7 +18,7 @@ from proxy.rules.pack.words import Mode, Subject
 from proxy.rules.signals.signals import Counter
 
 SIGNALS: Final = "signals."
-_LIFE_S: Final = 60.0  # of a flag, past the moment that is looked at
+_LIFE_S: Final = 60.0  # of a flag, after the time of the decision
 _KINDS: Final[Mapping[Kind, tuple[type, ...]]] = {
     Kind.BOOLEAN: (bool,),
     Kind.NUMBER: (int, float),
@@ -64,7 +64,7 @@ def exchange_at(logged: Logged, fields: Fields, unknown: frozenset[str]) -> Exch
 def unknown_then(pack: Pack, logged: Logged, fields: Fields, max_mode: Mode) -> frozenset[str]:
     """Return the fields that a detector failed to tell then, which the record does not say itself.
 
-    They are those that only rules read whose condition failed, and does not fail by itself. `pack` is the record's.
+    These are read only by rules whose condition failed then, and does not fail now. `pack` is the record's.
     """
     if not logged.failed:
         return frozenset()
@@ -128,8 +128,8 @@ class _RecordedCount:
 class RecordedFlags:
     """The flags that were live by the end of the decision, by world; `stand` begins another exchange.
 
-    What rules raise now is among them, since the record counts it too. `held_back` names those that were raised and
-    count less or not at all there: who lifted one was ahead of the exchange.
+    Flags that rules raise now are among them, since the record counts them, too. `held_back` names those that were
+    raised but count less or not at all in the record: a person lifted them just then.
     """
 
     def __init__(self) -> None:

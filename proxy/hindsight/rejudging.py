@@ -20,16 +20,16 @@ from proxy.rules.explain import Explanation, explain
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 
-_MODES: Final = (Mode.ENFORCE, Mode.SHADOW)  # one more that is weaker would explain any record in which nothing fired
+_MODES: Final = (Mode.ENFORCE, Mode.SHADOW)  # OFF would explain any record in which nothing fired
 _STAMP_S: Final = 0.002  # a record's times are cut to milliseconds
 
 
 class NotReproducible(StillgateError):
-    """What the record leaves out, without which the pack cannot be asked again."""
+    """The record lacks something without which the pack cannot be asked again."""
 
 
 class Difference(NamedTuple):
-    """What the record says and what the pack says now do not agree on."""
+    """Something on which the record and the pack's judgement now disagree."""
 
     what: str
     recorded: tuple[str, ...]
@@ -53,7 +53,7 @@ class Again:
 
 
 def check_reproducible(logged: Logged) -> None:
-    """Raise NotReproducible for a record of which no pack can be asked again."""
+    """Raise NotReproducible for a record about which no pack can be asked again."""
     if not logged.judged:
         if logged.by:
             raise NotReproducible(f"it was denied by the {logged.by}, not by the pack: {'; '.join(logged.reasons)}")
@@ -65,8 +65,8 @@ def check_reproducible(logged: Logged) -> None:
 def judge_again(pack: Pack, table: FieldTable, logged: Logged, max_mode: Mode) -> Again:
     """Judge it by the pack of its record. Raises NotReproducible.
 
-    `max_mode` is what the settings say now; if only another one leads to what was recorded, that is taken and noted. So
-    is another moment of its decision, where something of the pack expired meanwhile.
+    `max_mode` is what the settings say now; if only another one gives what was recorded, that one is taken and noted.
+    The same goes for another time of the decision, if something in the pack expired about then.
     """
     check_reproducible(logged)
     try:

@@ -1,4 +1,4 @@
-"""Work in a thread that can be interrupted, so that the thread that started it can show progress and meet signals."""
+"""Interruptible work in a thread, so that the thread that started it can show progress and handle signals."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Final
 
-LOOK_SECONDS: Final = 0.1  # how often somebody who waits looks up
+LOOK_SECONDS: Final = 0.1  # how often the waiting thread checks
 
 
 @contextmanager
 def done_apart(work: Callable[[], object], interrupt: Callable[[], None]) -> Iterator[Future[object]]:
-    """Do work in a thread of its own, which is over at the end whatever happens meanwhile, a signal's exception too.
+    """Do work in a thread of its own, which has ended when the context ends, even by a signal's exception.
 
-    The future is there before the thread, since a signal may come while that is started: cancelled, it never begins.
+    The future is made before the thread: if a signal comes while that starts, it is cancelled and no work begins.
     """
     done: Future[object] = Future()
 

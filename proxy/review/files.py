@@ -1,4 +1,4 @@
-"""What of a log is where: which files there are, and how each is written."""
+"""The files of a log, and how each is written."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Tells what became of a chain from the places where it is broken.
 
-A line that was changed still names the line before it, and the next one names what it was: so the changed one is that
-before a break. Only where its own link was changed too are there two breaks, and it stands alone between them. A number
-that is not behind that of the line before it breaks a link as well.
+A changed line still names the line before it, but the next line names its old content: so it is the line before a
+break. Only if its own link was changed, too, are there two breaks, and it stands alone between them. A number that is
+not greater than that of the line before it also breaks a link.
 """
 
 from __future__ import annotations
