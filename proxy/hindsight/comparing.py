@@ -9,7 +9,7 @@ Laws:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -18,8 +18,8 @@ from proxy.decisions.logged import Logged
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
-from proxy.hindsight.sight import SIGHTS_MOST, Side, Sight, read_by, sight
-from proxy.hindsight.untold import held_then
+from proxy.hindsight.sight import Side, Sight, sight
+from proxy.hindsight.sights import Sights
 from proxy.rules.engine import Judgement
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import World
@@ -99,10 +99,7 @@ class _Comparing:
         self._packs = (old, new)
         self._table = table
         self._books = (FlagBook(), FlagBook())
-        self._archived = archived
-        self._read = read_by(old, new)
-        self._made: dict[str, Pack | None] = {pack.digest: pack for pack in self._packs}  # packs that made records
-        self._sights: dict[tuple[str, frozenset[str], frozenset[tuple[str, bool]]], Sight] = {}
+        self._sights = Sights(self._packs, archived, self._sight)
         self._found = Compared()
         self._accounts: dict[str, _Account] = {}
         self._starts: Counter[tuple[str, World]] = Counter()
@@ -120,7 +117,7 @@ class _Comparing:
         account = self._accounts.setdefault(logged.account, _Account())
         if logged.cut:
             self._cannot_tell(account, CUT)
-        elif (seen := self._sight_of(logged)) is None:
+        elif (seen := self._sights.of(logged)) is None:
             self._cannot_tell(account, NO_PACK)
         else:
             self._compare(logged, seen, account)
@@ -180,20 +177,8 @@ class _Comparing:
         account.uncertain = True
         self._found.unknown[why] += 1
 
-    def _sight_of(self, logged: Logged) -> Sight | None:
-        digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
-        if digest not in self._made:
-            self._made[digest] = self._archived(digest)
-        by = self._made[digest]
-        if by is None:
-            return None
-        held = held_then(by, logged)
-        key = digest, hidden, frozenset(held.items())
-        if key not in self._sights:
-            if len(self._sights) >= SIGHTS_MOST:
-                self._sights.clear()
-            self._sights[key] = sight(by, *self._packs, self._books, self._table, hidden, held)
-        return self._sights[key]
+    def _sight(self, by: Pack, hidden: frozenset[str], held: Mapping[str, bool]) -> Sight:
+        return sight(by, *self._packs, self._books, self._table, hidden, held)
 
 
 def _judge(side: Side, logged: Logged, exchange: Exchange) -> Judgement:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable
@@ -24,8 +24,6 @@ from proxy.rules.engine import Engine
 from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Exemption, Pack
 from proxy.rules.pack.words import Mode
-
-SIGHTS_MOST: Final = 128  # kept at once: what records show of exemptions can be one of very many combinations
 
 
 class Doubted(NamedTuple):

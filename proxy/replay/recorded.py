@@ -7,7 +7,7 @@ rule reads, that rule is left out, as in `proxy.hindsight`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ from proxy.exchange import Call, Exchange
 from proxy.fields import Fields, FieldTable
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
-from proxy.hindsight.sight import SIGHTS_MOST, Sight, read_by, sight
-from proxy.hindsight.untold import held_then
+from proxy.hindsight.sight import Sight, sight
+from proxy.hindsight.sights import Sights
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Pack
@@ -51,18 +51,15 @@ class RecordedJudging:
         self._table = table
         self._flags = flags
         self._clock = clock
-        self._archived = archived
         self._quotas = InstantQuotas(replace(pack, quotas=()), clock)
         self._unasked = {quota.id for quota in pack.quotas if quota.mode is not Mode.OFF}
-        self._read = read_by(pack)
-        self._made: dict[str, Pack | None] = {pack.digest: pack}  # packs that made records
-        self._sights: dict[tuple[str, frozenset[str], frozenset[tuple[str, bool]]], tuple[Sight, Decider]] = {}
+        self._sights = Sights((pack,), archived, self._sight)
 
     async def judge(self, logged: Logged) -> tuple[Exchange, Decision]:
         """Decide about a recorded exchange that some pack judged. Raises CannotTell."""
         if logged.cut:
             raise CannotTell(CUT)
-        found = self._sight_of(logged)
+        found = self._sights.of(logged)
         if found is None:
             raise CannotTell(NO_PACK)
         seen, decider = found
@@ -78,21 +75,9 @@ class RecordedJudging:
         self.untold.update(seen.untold | seen.doubts(seen.new, exchange) | capping | self._unasked)
         return exchange, decision
 
-    def _sight_of(self, logged: Logged) -> tuple[Sight, Decider] | None:
-        digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
-        if digest not in self._made:
-            self._made[digest] = self._archived(digest)
-        by = self._made[digest]
-        if by is None:
-            return None
-        held = held_then(by, logged)
-        key = digest, hidden, frozenset(held.items())
-        if key not in self._sights:
-            if len(self._sights) >= SIGHTS_MOST:
-                self._sights.clear()
-            seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table, hidden, held)
-            self._sights[key] = seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
-        return self._sights[key]
+    def _sight(self, by: Pack, hidden: frozenset[str], held: Mapping[str, bool]) -> tuple[Sight, Decider]:
+        seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table, hidden, held)
+        return seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
 
 
 def _call(logged: Logged, fields: Fields) -> Call:

@@ -133,15 +133,22 @@ async def test_what_a_disk_did_not_take_is_written_whole_once_it_does(path: Path
     assert ids(path) == ["ex_before", "ex_allowed", "ex_denied"]
 
 
-async def test_who_moves_a_log_away_from_a_full_disk_has_no_torn_line_in_it(path: Path) -> None:
-    """L-07, L-09: what was begun in the old file is whole in the new one, and the chain holds over both."""
-    clock, disk = VirtualClock(STARTED), BadDisk(path)
+async def full_within_a_line(path: Path, clock: VirtualClock) -> tuple[BadDisk, Journal]:
+    """Return a disk that took one record whole and the next in part, and the journal that goes on with it."""
+    disk = BadDisk(path)
     journal = opened(disk, path, clock)
     await journal.record_first(ending(exchange(id="ex_before")))
     disk.room, disk.error = 100, errno.ENOSPC
     assert journal.record(ending(exchange(id="ex_allowed")))
     with pytest.raises(LogUnavailable):
         await journal.record_first(ending(exchange(id="ex_denied")))
+    return disk, journal
+
+
+async def test_who_moves_a_log_away_from_a_full_disk_has_no_torn_line_in_it(path: Path) -> None:
+    """L-07, L-09: what was begun in the old file is whole in the new one, and the chain holds over both."""
+    clock = VirtualClock(STARTED)
+    disk, journal = await full_within_a_line(path, clock)
     assert not content(path).endswith(b"\n")
     old = renamed(path)
     clock.advance(SOON)
@@ -153,13 +160,7 @@ async def test_who_moves_a_log_away_from_a_full_disk_has_no_torn_line_in_it(path
 
 async def test_what_was_copied_away_from_a_full_disk_may_end_in_a_line_that_the_next_file_has_whole(path: Path) -> None:
     """L-07, L-09: as to another disk; a line that is nowhere whole is damage still."""
-    clock, disk = VirtualClock(STARTED), BadDisk(path)
-    journal = opened(disk, path, clock)
-    await journal.record_first(ending(exchange(id="ex_before")))
-    disk.room, disk.error = 100, errno.ENOSPC
-    assert journal.record(ending(exchange(id="ex_allowed")))
-    with pytest.raises(LogUnavailable):
-        await journal.record_first(ending(exchange(id="ex_denied")))
+    disk, journal = await full_within_a_line(path, VirtualClock(STARTED))
     copy = copied_away(path)
     disk.error = 0
     assert await journal.close()

@@ -246,7 +246,7 @@ def test_what_a_detector_failed_to_tell_is_unknown_to_both() -> None:
 
 
 def test_however_many_ways_records_show_what_exemptions_did_only_some_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.hindsight.comparing.SIGHTS_MOST", 1)
+    monkeypatch.setattr("proxy.hindsight.sights.MOST", 1)
     sparing = made(SPARING)
     found = comparison(probed_by(sparing), OLD, old=sparing)
     assert (found.same, found.different, found.moves, found.uncertain) == (5, 1, [Move("", "strip", 1)], 0)
